@@ -1,0 +1,46 @@
+# Every target works on a fresh clone with Python 3.11, make and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export NUMBA_NUM_THREADS := 1
+
+.PHONY: install demo test validate bench lint docs clean
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e '.[torch]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install -c constraints.txt -e '.[torch,test,dev,docs]'
+	touch $@
+
+install: $(VENV)/.dev
+
+demo: $(VENV)/.base
+	$(BIN)/opalesce demo --out demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+validate: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.validation --out validation
+
+bench: $(VENV)/.base
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt -e . weightwatcher==0.7.7 ruptures safetensors torch
+	.venv-bench/bin/python -m benchmarks.run
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build
+
+clean:
+	rm -rf $(VENV) .venv-bench demo docs/_build

@@ -1,0 +1,3 @@
+"""What is measured: pure functions of arrays, one family per file."""
+
+FAMILIES: tuple[str, ...] = ()
