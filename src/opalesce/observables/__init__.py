@@ -1,3 +1,3 @@
 """What is measured: pure functions of arrays, one family per file."""
 
-FAMILIES: tuple[str, ...] = ()
+FAMILIES: tuple[str, ...] = ("norms", "spectra", "entries", "circuits", "attention", "series")

@@ -1,0 +1,1 @@
+"""Known answers: systems whose transition is known, and their twins."""

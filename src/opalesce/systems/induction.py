@@ -19,17 +19,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError, MissingExtra
 from opalesce.observables.attention import Attention, attention_entropy, prefix_matching, row_entropy
-
-try:
-    from opalesce.runs.safetensors import write
-except ImportError:  # until the reader lands
-
-    def write(path: Path, tensors: dict[str, NDArray[Any]]) -> None:
-        """Write one safetensors file."""
-        from safetensors.numpy import save_file
-
-        save_file(tensors, path)
-
+from opalesce.runs.safetensors import write
 
 Tokens = NDArray[np.int64]
 INIT, TRAIN, EVAL, EVAL_NULL = range(4)  # independent random streams of one seed
