@@ -129,11 +129,25 @@ class Left:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """Something a reader met and survived (a malformed line, a repeated step); `check` reports it."""
+
+    kind: str
+    file: str
+    seen: str
+    expected: str = ""
+    fix: str = ""
+    x: tuple[float, ...] = ()
+    severity: Literal["fault", "warning", "note"] = "warning"
+
+
+@dataclass(frozen=True)
 class Scan:
-    """What the scan of a folder took, and what it left."""
+    """What the scan of a folder took, what it left, and what its readers stumbled over."""
 
     took: tuple[tuple[str, str], ...] = ()
     left: tuple[Left, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""CSV logs, plain or gzipped: a header line, one row a step."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+from pathlib import Path
+
+from opalesce.errors import FormatError
+from opalesce.runs.jsonl import from_rows
+from opalesce.runs.run import Fault
+from opalesce.runs.series import Parsed
+
+_MISSING = {"", "na", "n/a", "null", "none", "-"}
+_MAX_NAMED = 5  # malformed lines named one by one
+
+
+def read_csv(path: Path) -> Parsed:
+    """Curves of a CSV file: every numeric column against the control-axis column.
+
+    Empty cells are missing for that curve only. A row with the wrong number of cells, or a word in
+    a numeric column, is reported and skipped.
+
+    Raises
+    ------
+    FormatError
+        When there is no header with a control-axis column, or the file is not text.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", errors="strict", newline="") as file:
+            lines = csv.reader(file)
+            names = next(lines, [])
+            table = [(lines.line_num, row) for row in lines if row]
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+        raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
+    if len(set(names)) < len(names):
+        raise FormatError(f"{path}: two columns have the same name", got=", ".join(names)[:200])
+    bad = [(n, f"{len(row)} cells, header has {len(names)}") for n, row in table if len(row) != len(names)]
+    table = [(n, row) for n, row in table if len(row) == len(names)]
+    numeric = _numeric(names, [row for _, row in table])
+    rows: list[dict[str, float]] = []
+    for number, cells in table:
+        row: dict[str, float] = {}
+        for name, cell in zip(names, cells, strict=True):
+            if name in numeric and cell.strip().lower() not in _MISSING:
+                value = _float(cell)
+                if value is None:
+                    bad.append((number, f"{name} is {cell[:20]!r}, not a number"))
+                else:
+                    row[name] = value
+        rows.append(row)
+    faults = [
+        Fault("malformed line", f"{path}:{n}", why, "one number a column", "repair or remove this line")
+        for n, why in sorted(bad)[:_MAX_NAMED]
+    ]
+    if len(bad) > _MAX_NAMED:
+        faults.append(Fault("malformed line", str(path), f"{len(bad) - _MAX_NAMED} more malformed lines"))
+    return from_rows(rows, str(path), faults)
+
+
+def _numeric(names: list[str], rows: list[list[str]]) -> set[str]:
+    """Columns of which at least half of the filled cells are numbers."""
+    out = set()
+    for i, name in enumerate(names):
+        filled = [r[i] for r in rows if r[i].strip().lower() not in _MISSING]
+        if filled and 2 * sum(_float(c) is not None for c in filled) >= len(filled):
+            out.add(name)
+    return out
+
+
+def _float(cell: str) -> float | None:
+    try:
+        return float(cell) if "_" not in cell else None
+    except ValueError:
+        return math.nan if cell.strip().lower() == "nan" else None

@@ -1,0 +1,178 @@
+"""The safetensors header, parsed as if the file were hostile.
+
+Layout (safetensors format, version 0.x): 8 bytes little-endian N, N bytes of JSON, then the data.
+The JSON maps a tensor's name to {"dtype", "shape", "data_offsets": [begin, end]}, offsets counted
+from the end of the header; `__metadata__` maps strings to strings.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from opalesce.errors import FormatError, InputError
+
+MAX_HEADER = 100_000_000
+
+# bytes of one element; those of READABLE are decoded, the others are refused when read
+SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1}
+SIZES |= {f"{sign}{8 * size}": size for sign in "IU" for size in (1, 2, 4, 8)}
+READABLE = frozenset(SIZES)
+SIZES |= {"F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor in a file: `begin` and `end` are absolute byte positions."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file promises: its tensors in order of position, its raw header and its size."""
+
+    entries: dict[str, Entry]
+    metadata: dict[str, str]
+    raw: bytes
+    size: int
+
+
+def _refuse(path: Path, what: str, expected: str = "", got: str = "", fix: str = "") -> NoReturn:
+    raise FormatError(
+        f"{path}: {what}", expected=expected, got=got, fix=fix or f"fetch {path.name} again, or leave it out"
+    )
+
+
+def read_header(path: Path) -> Header:
+    """Parse and verify the header of the file at `path`; no tensor is read.
+
+    Raises
+    ------
+    FormatError
+        When the file is shorter or longer than its header promises, or the header is malformed.
+        The message names the file, the promised size and the size seen.
+    InputError
+        When the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            head = file.read(8)
+            if len(head) < 8:
+                _refuse(path, "too short for a safetensors file", "at least 8 bytes", f"{size} bytes")
+            length = int.from_bytes(head, "little")
+            if length > MAX_HEADER:
+                _refuse(
+                    path, "not a safetensors file", f"a header of at most {MAX_HEADER} bytes", f"{length}"
+                )
+            if 8 + length > size:
+                _refuse(
+                    path,
+                    "the file ends inside its header (partial download?)",
+                    f"at least {8 + length} bytes",
+                    f"{size} bytes",
+                )
+            raw = file.read(length)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read", got=error.strerror or type(error).__name__) from error
+    return parse_header(raw, size, path)
+
+
+def parse_header(raw: bytes, size: int, path: Path = Path("header")) -> Header:
+    """Verify the header `raw` against a file of `size` bytes.
+
+    Raises
+    ------
+    FormatError
+        See `read_header`.
+    """
+    content = _json(raw, path)
+    meta = content.pop("__metadata__", {})
+    if not isinstance(meta, dict) or not all(isinstance(v, str) for v in meta.values()):
+        _refuse(path, "bad __metadata__ in the header", "a map of strings to strings")
+    start = 8 + len(raw)
+    entries = sorted((_entry(k, v, start, path) for k, v in content.items()), key=lambda e: (e.begin, e.end))
+    _check_cover(entries, start, size, path)
+    return Header({e.name: e for e in entries}, meta, raw, size)
+
+
+def _json(raw: bytes, path: Path) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in seen:
+                _refuse(path, "the header names a key twice", "unique keys", repr(key)[:80])
+            seen[key] = value
+        return seen
+
+    if not raw.startswith(b"{"):
+        _refuse(path, "the header is not JSON", "a first byte '{'", repr(raw[:1]))
+    try:
+        content = json.loads(raw.decode("utf-8"), object_pairs_hook=unique)
+    except FormatError:
+        raise
+    except (ValueError, RecursionError) as error:
+        _refuse(path, "the header is not JSON", "a JSON object in UTF-8", str(error)[:120])
+    if not isinstance(content, dict):
+        _refuse(path, "the header is not a JSON object")
+    return content
+
+
+def _entry(name: str, value: Any, start: int, path: Path) -> Entry:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        _refuse(path, "a tensor's name is not valid Unicode", got=ascii(name)[:80])
+    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+        _refuse(path, f"bad entry of tensor {name!r}", "dtype, shape and data_offsets", repr(value)[:80])
+    dtype, shape, span = value["dtype"], value["shape"], value["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in SIZES:
+        _refuse(
+            path,
+            f"tensor {name!r} has a dtype unknown here",
+            f"one of {', '.join(sorted(SIZES))}",
+            repr(dtype)[:80],
+            "convert the file to BF16 or F32",
+        )
+    if not _naturals(shape) or not _naturals(span) or len(span) != 2 or span[0] > span[1]:
+        _refuse(path, f"bad shape or offsets of tensor {name!r}", "natural numbers", repr((shape, span))[:80])
+    need = math.prod(shape) * SIZES[dtype]
+    if span[1] - span[0] != need:
+        _refuse(
+            path,
+            f"shape and offsets of tensor {name!r} disagree",
+            f"{need} bytes for {dtype} {tuple(shape)}"[:120],
+            f"{span[1] - span[0]} bytes"[:80],
+        )
+    return Entry(name, dtype, tuple(shape), start + span[0], start + span[1])
+
+
+def _naturals(value: Any) -> bool:
+    # bool is an int in Python; lengths beyond 2**63 cannot be in a file
+    return isinstance(value, list) and all(type(v) is int and 0 <= v < 2**63 for v in value)
+
+
+def _check_cover(entries: list[Entry], start: int, size: int, path: Path) -> None:
+    at = start
+    for entry in entries:
+        if entry.begin != at:
+            what = "overlaps the one before it" if entry.begin < at else "leaves a hole before it"
+            _refuse(path, f"tensor {entry.name!r} {what}", f"begin at byte {at}", f"byte {entry.begin}")
+        at = entry.end
+    if at > size:
+        _refuse(
+            path,
+            "the file is shorter than its header promises (partial download?)",
+            f"{at} bytes",
+            f"{size} bytes",
+        )
+    if at < size:
+        _refuse(path, "the file is longer than its header promises", f"{at} bytes", f"{size} bytes")

@@ -1,0 +1,113 @@
+"""JSON-lines logs: one object a line, an optional `_meta` line first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from opalesce.errors import FormatError
+from opalesce.runs.run import Event, Fault
+from opalesce.runs.series import Parsed, axis_column, axis_name, build, is_quantity
+
+
+def read_jsonl(path: Path) -> Parsed:
+    """Curves of a JSON-lines log; nested objects give names with slashes.
+
+    A malformed line is reported and skipped. A step that goes back is taken for a restart: it
+    becomes an event, and of the steps logged twice the later values count.
+
+    Raises
+    ------
+    FormatError
+        When no line holds a step.
+    """
+    rows: list[dict[str, float]] = []
+    faults: list[Fault] = []
+    config: dict[str, object] = {}
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                faults.append(_bad(path, number, f"not JSON: {str(error)[:60]}"))
+                continue
+            if not isinstance(value, dict):
+                faults.append(_bad(path, number, f"{type(value).__name__}, not an object"))
+            elif isinstance(value.get("_meta"), dict):
+                config.update(value["_meta"])
+            elif value and all(k.startswith("_") for k in value) and "_step" not in value:
+                continue  # a summary, not a row
+            else:
+                rows.append(numbers(value))
+    return from_rows(rows, str(path), faults, config)
+
+
+def from_rows(
+    rows: list[dict[str, float]],
+    source: str,
+    faults: list[Fault],
+    config: dict[str, object] | None = None,
+) -> Parsed:
+    """Curves of rows of numbers; rows may hold different quantities.
+
+    Raises
+    ------
+    FormatError
+        When no row has a control-axis column.
+    """
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    column = axis_column(list(names))
+    if column is None:
+        raise FormatError(
+            f"{source}: no column is a control axis",
+            expected="a column called step, global_step, iteration, tokens, epoch or x",
+            got=", ".join(list(names)[:8]) or "no numbers",
+        )
+    columns: dict[str, tuple[list[float], list[float]]] = {n: ([], []) for n in names if is_quantity(n)}
+    events, before, used = [], float("-inf"), 0
+    for row in rows:
+        at = row.get(column)
+        if at is None or at != at:
+            continue
+        used += 1
+        if at < before:
+            events.append(Event(at, "restart", f"the log goes back from {before:g} to {at:g}"))
+        before = at
+        for name, value in row.items():
+            if name in columns:
+                columns[name][0].append(at)
+                columns[name][1].append(value)
+    if used < len(rows):
+        faults.append(
+            Fault("malformed line", source, f"{len(rows) - used} of {len(rows)} rows have no {column}")
+        )
+    curves, more = build(columns, source, used)
+    return Parsed(curves, axis_name(column), faults + more, config or {}, events)
+
+
+def numbers(value: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """The numbers in an object, nested names joined by slashes; "NaN" strings count."""
+    out: dict[str, float] = {}
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, dict) and prefix.count("/") < 4:
+            out.update(numbers(item, f"{name}/"))
+        elif isinstance(item, bool):
+            continue
+        elif isinstance(item, (int, float)):
+            try:
+                out[name] = float(item)
+            except OverflowError:
+                out[name] = float("inf")
+        elif isinstance(item, str) and item.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            out[name] = float(item)
+    return out
+
+
+def _bad(path: Path, number: int, why: str) -> Fault:
+    return Fault("malformed line", f"{path}:{number}", why, "one JSON object", "repair or remove this line")

@@ -1,0 +1,205 @@
+"""`opalesce.open`: a folder, a file or a table becomes a Run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opalesce.errors import FormatError, InputError
+from opalesce.runs import lm_eval
+from opalesce.runs.events import config_events
+from opalesce.runs.run import Axis, Curve, Event, Fault, Left, Run, Scan
+from opalesce.runs.safetensors import SafetensorsCheckpoint
+from opalesce.runs.scan import Scanner, scan
+from opalesce.runs.series import UNITS, Parsed
+from opalesce.runs.table import read_table
+
+_URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
+    """Open a run: states of one system along one control axis. Nothing heavy is read.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+        A folder (scanned recursively, links out of it not followed), one file, or a table with a
+        step column. What was taken and left, and why, is in `run.scan`.
+    name : str, optional
+        Name shown to people; by default that of the folder or file.
+
+    Raises
+    ------
+    InputError
+        When there is no such path, nothing in it can be read, or it holds more than one run.
+    FormatError
+        When the file named is broken.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return _from_table(source, name or "table")
+    text = os.fspath(source)
+    if isinstance(text, bytes):
+        text = os.fsdecode(text)
+    if _URL.match(text):
+        raise InputError(
+            f"{text} is an address, and this version reads files only",
+            expected="a folder, a file or a DataFrame",
+            fix="download it and open the folder; "
+            "reading from a hub comes with the [hub] extra in a later release",
+        )
+    path = Path(text)
+    if not path.exists():
+        raise _missing(path)
+    found = scan(path)
+    name = name or path.resolve().name.removesuffix(".gz").removesuffix(".csv")
+    return assemble(found, name)
+
+
+def assemble(found: Scanner, name: str) -> Run:
+    """A Run of what a scan gathered.
+
+    Raises
+    ------
+    InputError
+        See `open`.
+    """
+    _one_run(found)
+    checkpoints = _checkpoints(found)
+    logs = list(found.logs)
+    if found.evals:
+        logs.append((found.root, lm_eval.assemble(found.evals, found.root)))
+    axis = "step" if checkpoints or found.evals or not logs else logs[0][1].axis
+    curves: dict[str, Curve] = {}
+    events: list[Event] = list(found.events)
+    config: dict[str, object] = dict(found.config)
+    for path, parsed in logs:
+        if parsed.axis != axis:
+            found.leave(path, f"logged along {parsed.axis}, while the run goes along {axis}")
+            found.took[:] = [t for t in found.took if t[0] != found.name(path)]
+            continue
+        found.faults.extend(parsed.faults)
+        events += [*parsed.events, *config_events(parsed.config, str(path))]
+        config.update(parsed.config)
+        _merge(curves, parsed, path)
+    if not checkpoints and not curves:
+        raise _nothing(found)
+    return _run(
+        name, found.root, checkpoints, curves, events, config, axis, found.took, found.left, found.faults
+    )
+
+
+def _from_table(table: Any, name: str) -> Run:
+    parsed = read_table(table, name)
+    curves: dict[str, Curve] = {}
+    _merge(curves, parsed, Path(name))
+    if not curves:
+        raise InputError("the table has no numeric column beside its control axis", got=name)
+    return _run(name, None, (), curves, parsed.events, {}, parsed.axis, [(name, "table")], [], parsed.faults)
+
+
+def _run(
+    name: str,
+    path: Path | None,
+    checkpoints: Sequence[SafetensorsCheckpoint],
+    curves: dict[str, Curve],
+    events: Sequence[Event],
+    config: dict[str, object],
+    axis: str,
+    took: Sequence[tuple[str, str]],
+    left: Sequence[Left],
+    faults: Sequence[Fault],
+) -> Run:
+    places = [np.array([c.step for c in checkpoints], float), *(c.x for c in curves.values())]
+    return Run(
+        name,
+        path,
+        tuple(checkpoints),
+        curves,
+        tuple(sorted(set(events), key=lambda e: (e.x, e.kind))),
+        config,
+        Scan(tuple(took), tuple(left), tuple(faults)),
+        Axis.of(np.unique(np.concatenate(places)), axis, UNITS.get(axis, "1")),
+    )
+
+
+def _checkpoints(found: Scanner) -> list[SafetensorsCheckpoint]:
+    """Sorted by step; a state without a step counts only when it is alone."""
+    placed = [c for c in found.checkpoints if c.step >= 0]
+    for c in found.checkpoints:
+        if c.step < 0:
+            if len(found.checkpoints) == 1:
+                return [replace(c, step=0.0)]
+            names = {found.name(p) for p in c.paths}
+            found.took[:] = [t for t in found.took if t[0] not in names]
+            found.leave(c.paths[0], "no step in its name, beside checkpoints that have one")
+    return sorted(placed, key=lambda c: c.step)
+
+
+def _one_run(found: Scanner) -> None:
+    """Two states at one step, or evaluations of two models, are two runs."""
+    counts = Counter(c.step for c in found.checkpoints)
+    twice = [s for s, n in counts.items() if n > 1]
+    if twice:
+        at = [found.name(c.paths[0]) for c in found.checkpoints if c.step == twice[0]]
+        got = ", ".join(at[:4])
+        raise _several(found, f"{len(at)} checkpoints at step {twice[0]:g}: {got}")
+    models = sorted({f.model for f in found.evals if f.model})
+    if len(models) > 1:
+        raise _several(found, f"evaluations of {len(models)} models: {', '.join(models[:4])}")
+
+
+def _several(found: Scanner, got: str) -> InputError:
+    folders = sorted(p.name for p in found.root.iterdir() if p.is_dir()) if found.root.is_dir() else []
+    return InputError(
+        f"{found.root} holds more than one run",
+        expected="states of one system, one at each step",
+        got=got,
+        fix=f"open one of its folders: {', '.join(folders[:8])}" if folders else "name one file",
+    )
+
+
+def _merge(curves: dict[str, Curve], parsed: Parsed, path: Path) -> None:
+    """Add curves; of two files with the same column the second gets its file's name in front."""
+    clash = any(c.name in curves for c in parsed.curves)
+    stem = path.name.split(".")[0]
+    for c in parsed.curves:
+        name, pair = c.name, c.pair
+        if clash:
+            name, pair = f"{stem}/{name}", pair and f"{stem}/{pair}"
+        base, k = name, 2
+        while name in curves:
+            name, k = f"{base}#{k}", k + 1
+        curves[name] = replace(c, name=name, pair=pair)
+
+
+def _missing(path: Path) -> InputError:
+    parent = path.parent
+    near = get_close_matches(path.name, [p.name for p in parent.iterdir()], 3) if parent.is_dir() else []
+    return InputError(
+        f"there is no file or folder {path}",
+        expected="a folder, a file or a DataFrame",
+        fix=f"did you mean {' or '.join(str(parent / n) for n in near)}?" if near else "check the path",
+    )
+
+
+def _nothing(found: Scanner) -> InputError:
+    broken = next(iter(found.faults), None)
+    if not found.root.is_dir() and broken is not None:
+        return FormatError(
+            f"{found.root}: {found.left[0].why}", expected=broken.expected, got=broken.seen, fix=broken.fix
+        )
+    why = "; ".join(f"{item.path}: {item.why}" for item in found.left[:4])
+    more = f" and {len(found.left) - 4} more" if len(found.left) > 4 else ""
+    return InputError(
+        f"nothing to read in {found.root}",
+        expected="safetensors checkpoints, JSONL or CSV logs, or lm-evaluation-harness results",
+        got=(why + more) or "an empty folder",
+    )

@@ -1,0 +1,265 @@
+"""Checkpoints in safetensors files: numpy only, memory-mapped, one tensor in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opalesce.errors import FormatError, InputError
+from opalesce.runs.header import READABLE, Entry, Header, read_header
+from opalesce.runs.run import TensorInfo
+
+INDEX = "model.safetensors.index.json"
+BLOCKS, BLOCK = 8, 512  # a sample of a tensor: so many blocks of so many elements
+CHUNK = 1 << 22
+
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1"}
+_NUMPY |= {f"{k}{8 * n}": f"<{k.lower()}{n}" for k in "IU" for n in (1, 2, 4, 8)}
+_NAMES = {np.dtype(v): k for k, v in _NUMPY.items() if k != "BF16"}
+
+
+@dataclass(frozen=True)
+class SafetensorsCheckpoint:
+    """One saved state, in one safetensors file or several shards.
+
+    Satisfies `opalesce.runs.run.Checkpoint`. Making one reads nothing: a broken file raises
+    FormatError from the method that first needs it, so that a run survives one bad file.
+
+    Attributes
+    ----------
+    step : float
+        Place on the control axis.
+    paths : tuple of Path
+        The file, or all shards.
+    tokens : float or None
+        Tokens seen, where the name states them.
+    """
+
+    step: float
+    paths: tuple[Path, ...]
+    tokens: float | None = field(default=None, compare=False)
+
+    @cached_property
+    def _headers(self) -> tuple[tuple[Path, Header], ...]:
+        return tuple((path, read_header(path)) for path in self.paths)
+
+    @cached_property
+    def _entries(self) -> dict[str, tuple[Path, Entry]]:
+        found: dict[str, tuple[Path, Entry]] = {}
+        for path, header in self._headers:
+            for name, entry in header.entries.items():
+                if name in found:
+                    raise FormatError(
+                        f"{path}: tensor {name!r} is also in {found[name][0].name}",
+                        expected="each tensor in one shard",
+                        fix="remove the shards of another checkpoint from this folder",
+                    )
+                found[name] = (path, entry)
+        return found
+
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Headers only, sorted by name.
+
+        Raises
+        ------
+        FormatError
+            When a file breaks its own format.
+        """
+        return {
+            name: TensorInfo(name, e.dtype, e.shape, e.end - e.begin, path)
+            for name, (path, e) in sorted(self._entries.items())
+        }
+
+    def _flat(self, name: str) -> tuple[NDArray[np.generic], Entry]:
+        """The mapped file region of one tensor, not yet read or decoded."""
+        if name not in self._entries:
+            raise InputError(
+                f"checkpoint {self.step:g} has no tensor {name!r}",
+                expected=f"one of {len(self._entries)} tensors",
+                fix="list them with checkpoint.tensors()",
+            )
+        path, entry = self._entries[name]
+        if entry.dtype not in READABLE:
+            raise FormatError(
+                f"{path}: tensor {name!r} is stored as {entry.dtype}, which is not read here",
+                expected="F64, F32, F16, BF16, an integer type or BOOL",
+                got=f"{entry.dtype} (its values mean nothing without their scales)",
+                fix="convert the file to BF16 or F32, or leave this tensor out",
+            )
+        dtype = np.dtype(_NUMPY[entry.dtype])
+        if entry.begin == entry.end:
+            return np.empty(0, dtype), entry
+        if path.stat().st_size < entry.end:  # a mapping past the end would kill the process
+            raise FormatError(f"{path}: the file has shrunk while it was read", expected=f"{entry.end} bytes")
+        count = (entry.end - entry.begin) // dtype.itemsize
+        return np.memmap(path, dtype, "r", entry.begin, (count,)), entry
+
+    def read(self, name: str) -> NDArray[np.generic]:
+        """One tensor as an owned array; F16 and BF16 come as float32, exactly.
+
+        Raises
+        ------
+        InputError
+            When there is no such tensor.
+        FormatError
+            When its dtype is refused (F8 and the like) or its file is broken.
+        """
+        flat, entry = self._flat(name)
+        return decode(flat, entry.dtype).reshape(entry.shape)
+
+    def sample(self, name: str) -> NDArray[np.generic]:
+        """Flat sample of a tensor: all of it, or 8 evenly spread blocks of 512 elements."""
+        flat, entry = self._flat(name)
+        return decode(flat[sample_index(flat.size)], entry.dtype)
+
+    def stream(self, name: str, chunk: int = CHUNK) -> Iterator[NDArray[np.generic]]:
+        """The tensor, flat, in pieces of at most `chunk` elements."""
+        flat, entry = self._flat(name)
+        for start in range(0, flat.size, chunk):
+            yield decode(flat[start : start + chunk], entry.dtype)
+
+    def digest(self, name: str, full: bool = False) -> str:
+        """Identity of one tensor's dtype, shape and content, sampled or (`full`) of every byte."""
+        flat, entry = self._flat(name)
+        h = hashlib.blake2b(f"{entry.dtype}{entry.shape}".encode(), digest_size=16)
+        if full:
+            for start in range(0, flat.size, CHUNK):
+                h.update(np.ascontiguousarray(flat[start : start + CHUNK]).tobytes())
+        else:
+            h.update(flat[sample_index(flat.size)].tobytes())
+        return h.hexdigest()
+
+    def fingerprint(self) -> str:
+        """blake2b of size, modification time, header and 16 sampled blocks of each file (hex)."""
+        h = hashlib.blake2b(digest_size=16)
+        for path, header in self._headers:
+            stat = path.stat()
+            h.update(f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}|".encode() + header.raw)
+            with path.open("rb") as file:
+                for at in np.linspace(0, max(0, stat.st_size - 4096), 16).astype(int):
+                    file.seek(int(at))
+                    h.update(file.read(4096))
+        return h.hexdigest()
+
+    def sha256(self) -> str:
+        """SHA-256 of every byte of the file, or of all shards one after the other (hex)."""
+        h = hashlib.sha256()
+        for path in self.paths:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    h.update(block)
+        return h.hexdigest()
+
+
+def decode(raw: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+    """Owned values of mapped data: F16 and BF16 to float32 without loss, others as they are.
+
+    A bfloat16 number is the upper half of the float32 with the same value, so the decoding is a
+    shift by 16 bits.
+    """
+    if dtype == "BF16":
+        wide = raw.astype(np.uint32)
+        wide <<= np.uint32(16)
+        return wide.view(np.float32)
+    if dtype == "F16":
+        return raw.astype(np.float32)
+    return np.array(raw, dtype=raw.dtype.newbyteorder("="))
+
+
+def sample_index(n: int) -> NDArray[np.intp]:
+    """Positions of the sample in a flat tensor of n elements: first and last block included."""
+    if n <= BLOCKS * BLOCK:
+        return np.arange(n)
+    starts = np.linspace(0, n - BLOCK, BLOCKS).astype(np.intp)
+    return np.asarray((starts[:, None] + np.arange(BLOCK)).ravel(), np.intp)
+
+
+def shards_of(index: Path) -> tuple[Path, ...]:
+    """Shard files named by an index `model.safetensors.index.json`, sorted.
+
+    Raises
+    ------
+    FormatError
+        When the index is malformed, names a path (not a bare file name) or a file that leads out
+        of its folder through a symbolic link.
+    """
+    try:
+        names = json.loads(index.read_text("utf-8"))["weight_map"].values()
+        names = sorted(set(names))
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"{index}: not a shard index", expected='{"weight_map": {tensor: file}}', got=str(error)[:120]
+        ) from error
+    home = index.parent.resolve()
+    for name in names:
+        plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+        if not plain or (home / name).resolve().parent != home:
+            raise FormatError(
+                f"{index}: a shard lies outside the folder of its index",
+                expected="bare file names",
+                got=ascii(name)[:120],
+                fix="do not trust this checkpoint; fetch it again from its source",
+            )
+    if not names:
+        raise FormatError(f"{index}: the index names no shard")
+    return tuple(index.parent / name for name in names)
+
+
+def write(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, NDArray[np.generic]],
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write arrays as one safetensors file, atomically (temporary name, fsync, rename).
+
+    Raises
+    ------
+    InputError
+        When an array has a dtype that the format lacks.
+    """
+    path = Path(path)
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    arrays: list[NDArray[np.generic]] = []
+    at = 0
+    # widest elements first keeps every tensor aligned
+    for name in sorted(tensors, key=lambda k: (-np.asarray(tensors[k]).dtype.itemsize, k)):
+        array = np.asarray(tensors[name], order="C")
+        kind = _NAMES.get(array.dtype.newbyteorder("<"))
+        if kind is None:
+            raise InputError(
+                f"tensor {name!r} cannot be written",
+                expected=f"one of {', '.join(sorted(_NAMES.values()))}",
+                got=str(array.dtype),
+                fix="convert it with .astype(numpy.float32)",
+            )
+        arrays.append(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(len(raw).to_bytes(8, "little") + raw)
+            for array in arrays:
+                file.write(array.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def checkpoint(path: Path, step: float, tokens: float | None = None) -> SafetensorsCheckpoint:
+    """The checkpoint in a safetensors file or behind a shard index."""
+    paths: Sequence[Path] = shards_of(path) if path.name.endswith(".index.json") else (path,)
+    return SafetensorsCheckpoint(step, tuple(paths), tokens)

@@ -1,0 +1,220 @@
+"""The scan of a folder: which reader takes which file, and why the others are left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opalesce.errors import FormatError, InputError, OpalesceError
+from opalesce.runs import lm_eval
+from opalesce.runs.csv import read_csv
+from opalesce.runs.events import config_events, load_events
+from opalesce.runs.jsonl import from_rows, numbers, read_jsonl
+from opalesce.runs.run import Event, Fault, Left
+from opalesce.runs.safetensors import INDEX, SafetensorsCheckpoint, checkpoint
+from opalesce.runs.series import Parsed
+from opalesce.runs.steps import parse_path
+
+MAX_JSON = 200_000_000
+_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+_CONFIGS = {"config.json", "trainer_config.json", "training_args.json", "run_config.json", "args.json"}
+
+
+@dataclass
+class Scanner:
+    """What is gathered while a folder is scanned."""
+
+    root: Path
+    checkpoints: list[SafetensorsCheckpoint] = field(default_factory=list)
+    logs: list[tuple[Path, Parsed]] = field(default_factory=list)
+    evals: list[lm_eval.EvalFile] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    config: dict[str, object] = field(default_factory=dict)
+    states: list[tuple[float, Path, dict[str, Any]]] = field(default_factory=list)
+    took: list[tuple[str, str]] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def name(self, path: Path) -> str:
+        """Path as people see it: relative to the root."""
+        try:
+            return str(path.relative_to(self.root)) if path != self.root else path.name
+        except ValueError:
+            return str(path)
+
+    def take(self, path: Path, reader: str) -> None:
+        """Note that `reader` took the file."""
+        self.took.append((self.name(path), reader))
+
+    def leave(self, path: Path, why: str, broken: FormatError | None = None) -> None:
+        """Note why a file was left; a file that broke its own format is also a fault."""
+        self.left.append(Left(self.name(path), why))
+        if broken is not None:
+            fault = Fault("bad file", str(path), broken.got or broken.what, broken.expected, broken.fix)
+            self.faults.append(fault)
+
+
+def scan(root: Path) -> Scanner:
+    """Scan a folder (or one file) recursively, in sorted order, within `root` only."""
+    s = Scanner(root)
+    files = list(_walk(root, s)) if root.is_dir() else [root]
+    weights = [p for p in files if p.suffix == ".safetensors" or p.name.endswith(".safetensors.index.json")]
+    _weights(weights, s)
+    for path in files:
+        if path not in weights:
+            _one(path, s)
+    _trainer_states(s)
+    return s
+
+
+def _walk(root: Path, s: Scanner) -> Iterator[Path]:
+    home = root.resolve()
+    for folder, folders, names in os.walk(root, followlinks=False):
+        here = Path(folder)
+        for name in sorted(folders):
+            if (here / name).is_symlink():
+                s.leave(here / name, "a link to a folder: not followed")
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
+        for name in sorted(n for n in names if not n.startswith(".")):
+            path = here / name
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                s.leave(path, "a link that leads out of this folder: not followed")
+            elif not path.is_file():
+                s.leave(path, "not a regular file")
+            else:
+                yield path
+
+
+def _weights(files: list[Path], s: Scanner) -> None:
+    groups: dict[Path, list[Path]] = {}
+    for path in files:
+        groups.setdefault(path.parent, []).append(path)
+    for members in groups.values():
+        index = [p for p in members if p.name.endswith(".index.json")]
+        shards = [p for p in members if _SHARD.search(p.name)]
+        rest = [p for p in members if p not in index and p not in shards]
+        main = [p for p in index if p.name == INDEX] or index
+        if main:
+            _indexed(main[0], s)
+            for path in index:
+                if path != main[0]:
+                    s.leave(path, f"{main[0].name} was taken")
+        elif shards:
+            _place(shards[0], tuple(shards), s, "safetensors shards without an index")
+        steps = {p: parse_path(p, s.root) for p in rest}
+        if len(rest) > 1 and len({t.step for t in steps.values() if t}) <= 1:
+            # several files of one state: the model, its optimizer, an adapter ...
+            first = next((p for p in rest if p.name.startswith(("model", "pytorch_model"))), rest[0])
+            for path in rest:
+                if path != first:
+                    s.leave(path, f"beside {first.name}, and not named as another step")
+            rest = [first]
+        for path in rest:
+            if main or shards:
+                s.leave(path, "beside a sharded checkpoint")
+            else:
+                _place(path, (path,), s, "safetensors")
+
+
+def _indexed(index: Path, s: Scanner) -> None:
+    try:
+        _place(index, checkpoint(index, 0).paths, s, "safetensors index")
+    except FormatError as error:
+        s.leave(index, error.what, error)
+
+
+def _place(path: Path, paths: tuple[Path, ...], s: Scanner, reader: str) -> None:
+    tag = parse_path(path, s.root)
+    if tag is None and s.root.is_dir() and path.parent != s.root:
+        return s.leave(path, "no step in its name or in a folder above it")
+    step = tag.step if tag else -1.0  # a lone state without a step; see `open`
+    s.checkpoints.append(SafetensorsCheckpoint(step, paths, tag.tokens if tag else None))
+    for p in dict.fromkeys((path, *paths)):
+        s.take(p, reader)
+    return None
+
+
+def _one(path: Path, s: Scanner) -> None:
+    """Give a file that holds no weights to its reader."""
+    readers: list[tuple[Callable[[Path], bool], Callable[[Path, Scanner], None]]] = [
+        (lambda p: p.suffix in _PICKLES, lambda p, s: s.leave(p, "pickle: not opened by default")),
+        (lambda p: p.name.startswith("samples_") and p.suffix == ".jsonl", _samples),
+        (lambda p: p.name in ("events.json", "events.csv"), _events),
+        (lambda p: p.suffix == ".jsonl", _jsonl),
+        (lambda p: p.name.endswith((".csv", ".csv.gz")), _csv),
+        (lambda p: p.suffix == ".json", _json),
+    ]
+    for suits, reader in readers:
+        if suits(path):
+            try:
+                return reader(path, s)
+            except FormatError as error:
+                # a table without a step column is no fault; a file that is not what it says is one
+                broken = error if "control axis" not in error.what else None
+                return s.leave(path, error.what.removeprefix(f"{path}: "), broken)
+            except (OSError, InputError) as error:
+                what = error.what if isinstance(error, OpalesceError) else str(error)
+                return s.leave(path, what)
+    s.leave(path, f"no reader for {path.suffix or 'a file without a suffix'}")
+    return None
+
+
+def _samples(path: Path, s: Scanner) -> None:
+    s.leave(path, "answers to single documents: not read yet")
+
+
+def _jsonl(path: Path, s: Scanner) -> None:
+    s.logs.append((path, read_jsonl(path)))
+    s.take(path, "JSONL log")
+
+
+def _csv(path: Path, s: Scanner) -> None:
+    s.logs.append((path, read_csv(path)))
+    s.take(path, "CSV log")
+
+
+def _events(path: Path, s: Scanner) -> None:
+    s.events.extend(load_events(path))
+    s.take(path, "events")
+
+
+def _json(path: Path, s: Scanner) -> None:
+    if path.stat().st_size > MAX_JSON:
+        return s.leave(path, f"larger than {MAX_JSON} bytes")
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON", expected="a JSON document", got=str(error)[:80]) from error
+    if lm_eval.is_lm_eval(content):
+        s.evals.append(lm_eval.read_file(content, path, s.root))
+        return s.take(path, "lm-evaluation-harness results")
+    if isinstance(content, dict) and isinstance(content.get("log_history"), list):
+        s.states.append((float(content.get("global_step") or 0), path, content))
+        return None
+    if path.name in _CONFIGS and isinstance(content, dict):
+        if any(reader == "config" and Path(p).name == path.name for p, reader in s.took):
+            return s.leave(path, f"another {path.name} was taken")
+        s.config.update(content)
+        s.events.extend(config_events(content, str(path)))
+        return s.take(path, "config")
+    return s.leave(path, "no reader for this kind of JSON")
+
+
+def _trainer_states(s: Scanner) -> None:
+    """Of several trainer states the last one holds the whole history."""
+    for i, (_, path, content) in enumerate(sorted(s.states, key=lambda t: (-t[0], str(t[1])))):
+        if i:
+            s.leave(path, "an earlier trainer state")
+            continue
+        rows = [numbers(r) for r in content["log_history"] if isinstance(r, dict)]
+        try:
+            s.logs.append((path, from_rows(rows, str(path), [])))
+            s.take(path, "trainer state")
+        except FormatError as error:
+            s.leave(path, error.what)
