@@ -8,7 +8,7 @@ steps (COURT 11), because the place is unidentified when the height is near zero
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,52 +17,65 @@ from opalesce.transitions.scan import ChangeFit, Design
 from opalesce.transitions.smooth import logistic
 
 Array = NDArray[np.float64]
-CAP = 40.0  # LR beyond which no c0 is worth simulating
+DROP = 5.0  # log-likelihood units below the best at which a noise model is left out
+CAP = 25.0  # LR beyond which no c0 is worth simulating
 NEAR = 3.0  # spacings around the best place that get a fine grid
 FINE = 8  # fine places per spacing
-ANCHORS = 7  # values of c0 (or w0) that are simulated; quantiles are interpolated between
+ANCHORS = 5  # values of c0 (or w0) that are simulated; quantiles are interpolated between
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Intervals in u at one level, for place and width."""
+    """Intervals in u at one level, for place and width, and the fit on the finer grid."""
 
     place: tuple[float, float]
     width: tuple[float, float]
+    fit: ChangeFit
 
 
-def refine(design: Design, y: Array, fit: ChangeFit, drop: float = 5.0) -> Design:
+def refine(design: Design, y: Array, fit: ChangeFit, per_octave: int = 1, fine: int = FINE) -> tuple[Design, list[int]]:
     """Places fine around the fit, widths free up to the whole axis, implausible noise left out.
 
-    A noise model is implausible when its likelihood is more than `drop` units below the best.
+    A noise model is implausible when its likelihood is more than `DROP` units below the best.
+    Returns the new design and the indices of the noise models that it keeps.
     """
     d = design.spacing
-    near = fit.place + np.arange(-NEAR * FINE, NEAR * FINE + 1) * d / FINE
+    near = fit.place + np.arange(-NEAR * fine, NEAR * fine + 1) * d / fine
     inside = near[(near > design.u[1]) & (near < design.u[-2])]
     span = float(design.u[-1] - design.u[0])
-    octaves = 0.5 * d * np.sqrt(2.0) ** np.arange(0, 60)
-    widths = np.concatenate([[0.05 * d], octaves[octaves < span], [span]])
+    octaves = 0.5 * d * 2.0 ** (np.arange(0, 60) / per_octave)
+    widths = np.concatenate([[0.05 * d], octaves[octaves < 0.9 * span], [span]])
     best = np.array([design.loglik(m, y[:, None]).max() for m in design.models])
-    keep = [int(j) for j in np.flatnonzero(best >= best.max() - drop)]
-    return design.recandidate(np.concatenate([design.places, inside]), widths, keep)
+    keep = [int(j) for j in np.flatnonzero(best >= best.max() - DROP)]
+    return design.recandidate(np.concatenate([design.places, inside]), widths, keep), keep
 
 
 def bounds(
-    design: Design, y: Array, fit: ChangeFit, rng: np.random.Generator, level: float = 0.9, replicates: int = 300
+    design: Design, y: Array, fit: ChangeFit, rng: np.random.Generator, level: float = 0.9, replicates: int = 200
 ) -> Bounds:
     """Place and width intervals of the change in y, at `level`; in units of u."""
     y = np.asarray(y, float)
-    fine = refine(design, y, fit)
-    profile = fine.profile(y[:, None])[:, :, 0]
-    place = _invert(fine, y, profile, 0, rng, level, replicates)
-    width = _invert(fine, y, profile, 1, rng, level, replicates)
-    return Bounds(place, width)
+    place = place_interval(design, y, fit, rng, level, replicates)
+    in_width, keep = refine(design, y, fit, per_octave=2, fine=2)
+    width = _invert(in_width, y, 1, rng, level, replicates)
+    best, _ = refine(design, y, fit, per_octave=4)
+    fitted = best.fit(y)
+    return Bounds(place, width, replace(fitted, noise=keep[fitted.noise], sharp=fit.sharp, smooth=fit.smooth))
+
+
+def place_interval(
+    design: Design, y: Array, fit: ChangeFit, rng: np.random.Generator, level: float = 0.9, replicates: int = 200
+) -> tuple[float, float]:
+    """The place interval alone, before it is widened to the least interval of one spacing."""
+    fine, _ = refine(design, y, fit)
+    return _invert(fine, y, 0, rng, level, replicates)
 
 
 def _invert(
-    design: Design, y: Array, profile: Array, axis: int, rng: np.random.Generator, level: float, replicates: int
+    design: Design, y: Array, axis: int, rng: np.random.Generator, level: float, replicates: int
 ) -> tuple[float, float]:
     values = design.places if axis == 0 else design.widths
+    profile = design.profile(y)
     along = profile.max(1 - axis)
     ratio = 2.0 * (along.max() - along)
     best = int(np.argmin(ratio))
@@ -72,8 +85,7 @@ def _invert(
     )
     critical = [_critical(design, y, profile, axis, int(k), rng, level, replicates) for k in anchors]
     accepted = plausible[ratio[plausible] <= np.interp(plausible, anchors, critical)]
-    accepted = np.union1d(accepted, [best])
-    return _hull(values, accepted)
+    return _hull(values, np.union1d(accepted, [best]))
 
 
 def _hull(values: Array, accepted: Array) -> tuple[float, float]:
@@ -105,6 +117,7 @@ def _critical(
     place, width = design.candidates
     signal = height * logistic(design.u, place[k], width[k])
     sample = signal[:, None] + sigma * (m.root @ rng.standard_normal((len(y), replicates)))
-    values = design.profile(sample)
-    fixed = values[at].max(0) if axis == 0 else values[:, at].max(0)
-    return float(np.quantile(2.0 * (values.max((0, 1)) - fixed), level))
+    rows = np.arange(len(place)).reshape(-1, n_widths)
+    fixed, _ = design.best(sample, rows[at] if axis == 0 else rows[:, at])
+    free, _ = design.best(sample)
+    return float(np.quantile(2.0 * (free - fixed), level))

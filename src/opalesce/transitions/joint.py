@@ -102,10 +102,10 @@ def place_replicates(
     out = []
     for item, e in zip(items, draws, strict=True):
         design, fit = item.table.design, item.fit
-        fine = refine(design, item.y, fit)
+        fine, _ = refine(design, item.y, fit, fine=4)
         signal = fit.height * logistic(design.u, fit.place, fit.width)
-        profile = fine.profile(signal[:, None] + fit.sigma * e).max(1)
-        out.append(fine.places[profile.argmax(0)])
+        _, where = fine.best(signal[:, None] + fit.sigma * e)
+        out.append(fine.candidates[0][where])
     return np.array(out)
 
 

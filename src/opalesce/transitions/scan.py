@@ -194,14 +194,23 @@ class Design:
         gap0 = np.max(smooth1, 0) - np.max(smooth0, 0)
         return 2.0 * gap, 2.0 * gap0
 
-    def profile(self, y: Array) -> Array:
-        """max over noise of l2, for each place and width; shape (P, W, b)."""
-        best: Array | None = None
+    def best(self, y: Array, rows: NDArray[np.intp] | None = None) -> tuple[Array, NDArray[np.intp]]:
+        """max l2 over noise and candidates (those in `rows`), and where; shapes (b,), (b,)."""
+        top = np.full(y.shape[1], -np.inf)
+        where = np.zeros(y.shape[1], dtype=np.intp)
         for m in self.models:
-            value = self.loglik(m, y)
-            best = value if best is None else np.maximum(best, value)
-        assert best is not None
-        return best.reshape(len(self.places), len(self.widths), -1)
+            z = m.contrast @ y
+            gain = np.square((m.unit if rows is None else m.unit[rows]) @ z)
+            k = gain.argmax(0)
+            value = -0.5 * m.logdet - 0.5 * self.nu * _log((z**2).sum(0) - gain[k, np.arange(y.shape[1])])
+            where = np.where(value > top, k if rows is None else rows[k], where)
+            top = np.maximum(top, value)
+        return top, where
+
+    def profile(self, y: Array) -> Array:
+        """max over noise of l2 for one series y (n,), by place and width; shape (P, W)."""
+        values = np.max([self.loglik(m, y[:, None])[:, 0] for m in self.models], axis=0)
+        return np.asarray(values.reshape(len(self.places), len(self.widths)))
 
     def loglik(self, m: Whitened, y: Array) -> Array:
         """l2 of every candidate under one noise model; shape (candidates, b)."""
@@ -238,6 +247,14 @@ class Design:
             solve_triangular(root, x, lower=True), solve_triangular(root, y, lower=True), rcond=None
         )[0]
         return np.asarray(x @ beta)
+
+    def smooth_range(self, y: Array, noise: int) -> float:
+        """Range of the generalised-least-squares fit of M1: how far the smooth part goes."""
+        root = self.models[noise].root
+        beta = np.linalg.lstsq(
+            solve_triangular(root, self.null, lower=True), solve_triangular(root, y, lower=True), rcond=None
+        )[0]
+        return float(np.ptp(self.null @ beta))
 
     def innovations(self, y: Array, fit: ChangeFit) -> Array:
         """Residual of M2, whitened by the fitted noise; shape (n,)."""

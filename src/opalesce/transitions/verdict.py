@@ -1,0 +1,114 @@
+"""The verdict: a pure function of the evidence (COURT, table of verdicts)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from opalesce.transitions.evidence import LARGE, Evidence
+from opalesce.transitions.power import GOAL
+
+NOTABLE = 8.0  # noise sd: a step that large must be seeable before its absence is "not supported"
+
+
+class Verdict(StrEnum):
+    """The six verdicts, and no others."""
+
+    TRANSITION = "TRANSITION"
+    CROSSOVER = "CROSSOVER"
+    METRIC_ARTEFACT = "METRIC ARTEFACT"
+    DATA_FAULT = "DATA FAULT"
+    NOT_SUPPORTED = "NOT SUPPORTED"
+    CANNOT_TELL = "CANNOT TELL"
+
+
+def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -> tuple[Verdict | None, str]:
+    """Verdict of one witness on its own; None means sharp, large and beyond its twin: ask the others.
+
+    Parameters
+    ----------
+    e : Evidence
+    alpha : float
+    pair : Evidence, optional
+        The continuous pair of a thresholded metric.
+    pair_power : float
+        Power of the pair's test for the jump that the threshold implies.
+    """
+    if e.judged is None:
+        return Verdict.CANNOT_TELL, e.status
+    if e.p_adjusted > alpha:
+        return _no_rejection(e, alpha)
+    if e.p_unflagged is not None and e.p_unflagged > alpha:
+        places = ", ".join(f"{x:g}" for x in sorted(e.witness.flagged)[:5])
+        return (
+            Verdict.DATA_FAULT,
+            f"the sharp change is gone (p = {e.p_unflagged:.3g}) without the points that check flagged ({places})",
+        )
+    if e.twin is not None and e.twin.same_place:
+        return Verdict.NOT_SUPPORTED, "a null run, with nothing to learn, changes sharply at the same place"
+    if e.event is not None:
+        return (
+            Verdict.NOT_SUPPORTED,
+            f"the change sits at a known event ({e.event.kind} at {e.event.x:g}): its effect, not a discovery",
+        )
+    if pair is not None and pair.judged is not None and pair.p_adjusted > alpha:
+        if pair_power >= GOAL:
+            return (
+                Verdict.METRIC_ARTEFACT,
+                f"the thresholded metric jumps, its continuous pair {pair.witness.name!r} does not "
+                f"(p = {pair.p_adjusted:.2g}), though a matching jump would be seen with power {pair_power:.2f}",
+            )
+        return (
+            Verdict.CANNOT_TELL,
+            f"the continuous pair {pair.witness.name!r} shows no jump, but would show one with power "
+            f"{pair_power:.2f} only; more checkpoints near {e.place.value:g}, or more test items, would tell",
+        )
+    return _sharp(e)
+
+
+def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
+    if e.p_smooth <= alpha:
+        if e.twin is not None and not e.twin.beyond:
+            return Verdict.NOT_SUPPORTED, "it moves no further than a null run does, with nothing to learn"
+        if e.power >= GOAL:
+            return (
+                Verdict.CROSSOVER,
+                f"it changes (p = {e.p_smooth:.2g} against a constant), smoothly: no sharp part (p = "
+                f"{e.p_adjusted:.2g}), and a sharp quarter of its range would be seen with power {e.power:.2f}",
+            )
+        return (
+            Verdict.CANNOT_TELL,
+            f"it changes (p = {e.p_smooth:.2g}); whether sharply is not decided: a sharp quarter of its range "
+            f"would be seen with power {e.power:.2f} only; more checkpoints or less noise would tell",
+        )
+    if e.smallest <= NOTABLE * e.sigma:
+        return (
+            Verdict.NOT_SUPPORTED,
+            f"no change beyond noise (p = {min(1.0, e.p_adjusted):.2g}); a step of {e.smallest:.3g} "
+            f"would be seen with power {GOAL}",
+        )
+    return (
+        Verdict.CANNOT_TELL,
+        f"no change is seen, but only a step above {e.smallest:.3g} would be; more points would tell",
+    )
+
+
+def _sharp(e: Evidence) -> tuple[Verdict | None, str]:
+    limit = e.wstar / 2
+    if e.width.low > limit:
+        return (
+            Verdict.CROSSOVER,
+            f"the change is {e.width.value:.2g} wide [{e.width.low:.2g}, {e.width.high:.2g}], "
+            f"above W*/2 = {limit:.2g}: not sharp at this resolution",
+        )
+    if e.share < LARGE:
+        return (
+            Verdict.CROSSOVER,
+            f"its sharp part is {100 * e.share:.0f} % of its range, below {100 * LARGE:.0f} %: mostly smooth",
+        )
+    if e.width.high > limit:
+        return (
+            Verdict.CANNOT_TELL,
+            f"the width lies in [{e.width.low:.2g}, {e.width.high:.2g}], on both sides of W*/2 = {limit:.2g}; "
+            f"more checkpoints near {e.place.value:g} would tell",
+        )
+    return None, ""
