@@ -12,6 +12,7 @@ from opalesce.observables.inputs import finite
 from opalesce.observables.registry import observable
 
 Array = NDArray[np.floating]
+_SYMMETRIES = {"head_permutation", "token_permutation", "head_scale", "residual_rotation", "embed_scale"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Circuit:
 @observable(
     on="circuit",
     unit="1",
-    symmetries={"head_permutation", "token_permutation", "head_scale"},
+    symmetries=_SYMMETRIES,
     null="twin",
     source="elhage2021mathematical, section 'Two-layer attention-only transformers'",
 )
@@ -120,7 +121,6 @@ def _composition(circuit: Circuit, kind: str) -> float:
     return max(finite_scores) - d**-0.5 if finite_scores else float("nan")
 
 
-_SYMMETRIES = {"head_permutation", "token_permutation", "head_scale", "residual_rotation", "embed_scale"}
 _ELHAGE = "elhage2021mathematical, section 'Virtual attention heads' (composition scores)"
 
 

@@ -132,7 +132,7 @@ def weibull_shape(w: ArrayLike) -> float:
 
     .. math:: \ln(-\ln(1-F)) = k \ln|w| - k \ln\lambda, \quad 0.1 \le F \le 0.9
 
-    Null 1.20539 for normal entries (maximum likelihood on all entries would give 1.2616). NaN below
+    Null 1.2054 for normal entries (maximum likelihood on all entries would give 1.2616). NaN below
     100 entries. See `weibull_fit`.
 
     Raises
@@ -155,7 +155,7 @@ def weibull_scale(w: ArrayLike) -> float:
 
     .. math:: \lambda = \exp(-\mathrm{intercept} / k)
 
-    of the probability plot of `weibull_shape`. Null :math:`0.88746\,\sigma` for normal entries. NaN
+    of the probability plot of `weibull_shape`. Null :math:`0.8875\,\sigma` for normal entries. NaN
     below 100 entries.
 
     Raises

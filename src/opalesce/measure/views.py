@@ -1,0 +1,105 @@
+"""Lazy views of one module at one checkpoint: each is computed once and shared by observables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opalesce.errors import InputError
+from opalesce.measure.plan import Module
+from opalesce.observables.circuits import Circuit
+from opalesce.observables.norms import History
+from opalesce.observables.spectra import Spectrum, spectrum
+from opalesce.runs.run import Checkpoint
+
+
+def as_matrix(w: NDArray[Any]) -> NDArray[Any]:
+    """A tensor as (first dimension, all others): what a convolution kernel does to a patch."""
+    return w.reshape(w.shape[0], -1)
+
+
+class Views:
+    """Views of `module` at `checkpoint`; `initial` and `previous` give its past.
+
+    `digests` collects the blake2b of every tensor read, taken in the same pass.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        checkpoint: Checkpoint,
+        initial: Checkpoint | None = None,
+        previous: Checkpoint | None = None,
+        config: Mapping[str, object] | None = None,
+    ) -> None:
+        self.module, self.checkpoint = module, checkpoint
+        self.initial, self.previous = initial, previous
+        self.config = config or {}
+        self.digests: dict[str, str] = {}
+
+    def get(self, view: str) -> Any:
+        """The view called `view`.
+
+        Raises
+        ------
+        InputError
+            When a module has no such view.
+        """
+        if view not in ("weight", "singular_values", "weight_pair", "circuit"):
+            raise InputError(f"no view {view!r} is made from weights")
+        return getattr(self, view)
+
+    def _read(self, name: str) -> NDArray[Any]:
+        w = self.checkpoint.read(name)
+        digest = hashlib.blake2b(np.ascontiguousarray(w).view(np.uint8).data, digest_size=16)
+        self.digests[name] = digest.hexdigest()
+        return w
+
+    @cached_property
+    def weight(self) -> NDArray[Any]:
+        """The tensor, or the group's tensors stacked by rows, as a matrix."""
+        return np.concatenate([as_matrix(self._read(name)) for name in self.module.tensors])
+
+    @cached_property
+    def singular_values(self) -> Spectrum:
+        """Singular values by the Gram route."""
+        return spectrum(self.weight)
+
+    @cached_property
+    def weight_pair(self) -> History:
+        """The weight beside its value at the first checkpoint and at the one before."""
+
+        def at(c: Checkpoint | None) -> NDArray[Any] | None:
+            if c is None:
+                return None
+            return np.concatenate([as_matrix(c.read(name)) for name in self.module.tensors])
+
+        return History(self.weight, at(self.initial), at(self.previous))
+
+    @cached_property
+    def circuit(self) -> Circuit:
+        """Per-head matrices in rows-times-matrix form; stored projections are (out, in)."""
+        heads = self.config.get("heads")
+        assert isinstance(heads, int)  # the plan made this module only because it is
+        tensors = {name: self._read(name) for name in self.module.tensors}
+        layers = (len(tensors) - 1) // 4
+
+        def into(m: str) -> NDArray[Any]:  # (out, in) -> (heads, in, dh)
+            return np.stack(
+                [split(tensors[f"layer{i}.{m}.weight"]).transpose(0, 2, 1) for i in range(layers)]
+            )
+
+        def split(w: NDArray[Any]) -> NDArray[Any]:  # (heads dh, d) -> (heads, dh, d)
+            if w.shape[0] % heads:
+                raise InputError(
+                    "heads do not divide the projection", got=f"{w.shape[0]} rows, {heads} heads"
+                )
+            return w.reshape(heads, -1, w.shape[1])
+
+        back = np.stack([split(tensors[f"layer{i}.o.weight"].T) for i in range(layers)])
+        return Circuit(tensors["embed.weight"], into("q"), into("k"), into("v"), back)
