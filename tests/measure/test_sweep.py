@@ -170,6 +170,15 @@ def test_a_changed_checkpoint_is_measured_again(folder: Path, tmp_path: Path):
     assert len(files(store)) == len(before) + 13
 
 
+def test_a_changed_past_changes_the_distances(folder: Path, tmp_path: Path):
+    store, names = tmp_path / "store", ["distance_from_previous", "distance_from_initialisation"]
+    measure(open_run(folder), names, out=store)
+    w = {n: open_run(folder).checkpoint(0).read(n) * 3 for n in SMALL.shapes()}
+    write(folder / "step000000.safetensors", w)
+    run = open_run(folder)
+    assert same(measure(run, names, out=store), measure(run, names))
+
+
 def test_a_torn_result_file_is_computed_again(folder: Path, tmp_path: Path):
     run, store = open_run(folder), tmp_path / "store"
     good = measure(run, ["norm"], out=store)
