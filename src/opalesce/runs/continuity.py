@@ -17,6 +17,7 @@ EXCURSION = 1.25
 # Two states are swapped when exchanging them shortens the path around them to this share or less.
 # In a random walk exchanging neighbours back gives 0.78, on a straight path 0.6.
 SWAP = 0.88
+FIT = 0.95  # a state that moves to an end must come at least so much nearer to its neighbours
 # Two states are one when they are closer than this share of the steps of the path around them.
 COPY = 0.2
 WINDOW = 300  # in longer runs only exchanges within so many places are tried
@@ -134,4 +135,13 @@ def _ratio(d: NDArray[np.float64], order: NDArray[np.intp], i: int, j: int) -> f
 
     before = sum(d[order[e], order[e + 1]] for e in edges)
     after = sum(d[place(e), place(e + 1)] for e in edges)
-    return float(after / before) if before > 0 else 1.0
+    if before <= 0 or after >= before:
+        return 1.0
+    # an end has one edge, so a stranger put there shortens the path too: it must also fit there
+    for now, then in ((i, j), (j, i)):
+        if then in (0, n - 1):
+            old = [d[order[now], order[k]] for k in (now - 1, now + 1) if 0 <= k < n]
+            new = [d[order[now], place(k)] for k in (then - 1, then + 1) if 0 <= k < n]
+            if np.mean(new) > FIT * np.mean(old):
+                return 1.0
+    return float(after / before)

@@ -20,6 +20,7 @@ from opalesce.runs.run import Axis, Curve, Event, Fault, Left, Run, Scan
 from opalesce.runs.safetensors import SafetensorsCheckpoint
 from opalesce.runs.scan import Scanner, scan
 from opalesce.runs.series import UNITS, Parsed
+from opalesce.runs.steps import parse_step
 from opalesce.runs.table import read_table
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -136,7 +137,8 @@ def _checkpoints(found: Scanner) -> list[SafetensorsCheckpoint]:
     for c in found.checkpoints:
         if c.step < 0:
             if len(found.checkpoints) == 1:
-                return [replace(c, step=0.0)]
+                tag = parse_step(found.root.resolve().name)  # the folder of one state was opened
+                return [replace(c, step=tag.step if tag else 0.0, tokens=tag.tokens if tag else None)]
             names = {found.name(p) for p in c.paths}
             found.took[:] = [t for t in found.took if t[0] not in names]
             found.leave(c.paths[0], "no step in its name, beside checkpoints that have one")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 _SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 _EDGE = r"(?:^|(?<=[^a-z]))"
@@ -47,12 +47,13 @@ def parse_step(name: str) -> StepTag | None:
 
 
 def parse_path(path: Path, root: Path) -> StepTag | None:
-    """Step from the file's name, else from the nearest folder above it, up to and with `root`."""
-    try:
-        inner: PurePath = path.relative_to(root)
-    except ValueError:
-        inner = PurePath(path.name)
-    for part in (*reversed(inner.parts), root.name):
+    """Step from the file's name, else from the nearest folder above it, below `root`.
+
+    The name of `root` itself says nothing about one state among many; where `path` is `root`, its
+    own name and that of its folder count.
+    """
+    parts = (path.parent.name, path.name) if path == root else path.relative_to(root).parts
+    for part in reversed(parts):
         tag = parse_step(part)
         if tag:
             return tag
