@@ -56,8 +56,17 @@ class Scanner:
         """Note why a file was left; a file that broke its own format is also a fault."""
         self.left.append(Left(self.name(path), why))
         if broken is not None:
-            fault = Fault("bad file", str(path), broken.got or broken.what, broken.expected, broken.fix)
-            self.faults.append(fault)
+            weights = path.name.endswith(".safetensors.index.json")
+            self.faults.append(
+                Fault(
+                    "bad file",
+                    str(path),
+                    broken.got or broken.what,
+                    broken.expected,
+                    broken.fix,
+                    severity="fault" if weights else "warning",
+                )
+            )
 
 
 def scan(root: Path) -> Scanner:

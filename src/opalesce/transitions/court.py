@@ -18,7 +18,7 @@ from opalesce.transitions.joint import (
 )
 from opalesce.transitions.power import power
 from opalesce.transitions.twin import twin_evidence
-from opalesce.transitions.verdict import Verdict, alone
+from opalesce.transitions.verdict import Verdict, alone, unsettled_width
 from opalesce.transitions.witness import Witness
 
 Array = NDArray[np.float64]
@@ -106,9 +106,10 @@ def judge(
     for e in evidence:
         pair = by_name.get(e.witness.pair or "")
         found.append((e, *alone(e, setting.alpha, pair, _pair_power(e, pair, setting, rng))))
-    sharp = [e for e, verdict, _ in found if verdict is None]
-    gaps = agreement(sharp, rng, seed_places)
-    cards = [_agree(e, verdict, why, sharp, gaps) for e, verdict, why in found]
+    # A witness whose width is not settled may still agree on the place (docs/decisions/0003).
+    placed = [e for e, verdict, _ in found if verdict is None or unsettled_width(e, verdict, setting.alpha)]
+    gaps = agreement(placed, rng, seed_places)
+    cards = [_agree(e, verdict, why, placed, gaps) for e, verdict, why in found]
     rest = [w for w in witnesses if w not in primary]
     return Hearing(run, setting, tuple(cards), rank(rest, setting), gaps)
 

@@ -44,7 +44,8 @@ class Setting:
 class TwinEvidence:
     """The same pipeline on the null runs, leave-one-out.
 
-    `beyond`: the smooth part of the change is larger than that of every twin.
+    `beyond`: the smooth part of the change is larger than that of every twin. `own_share`: height
+    of the change in the run itself, at the fitted place and width, over that in real minus twin.
     """
 
     n: int
@@ -52,6 +53,7 @@ class TwinEvidence:
     rank_p: float
     same_place: bool
     beyond: bool
+    own_share: float
     note: str = ""
 
 

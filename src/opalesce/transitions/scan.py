@@ -248,6 +248,12 @@ class Design:
         )[0]
         return np.asarray(x @ beta)
 
+    def height_at(self, y: Array, fit: ChangeFit) -> float:
+        """Height of another series at a fitted place, width and noise."""
+        m = self.models[fit.noise]
+        shape = m.contrast @ logistic(self.u, fit.place, fit.width)
+        return float(shape @ (m.contrast @ y) / (shape @ shape))
+
     def smooth_range(self, y: Array, noise: int) -> float:
         """Range of the generalised-least-squares fit of M1: how far the smooth part goes."""
         root = self.models[noise].root

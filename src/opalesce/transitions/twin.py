@@ -22,10 +22,12 @@ def twin_evidence(e: Evidence, setting: Setting, m: int) -> TwinEvidence | None:
     w = e.witness
     if w.twins is None or e.judged is None:
         return None
+    own = e.judged.table.design.height_at(w.y, e.fit) / e.fit.height
     looks = [first_look(_as_run(w, k), setting) for k in range(w.n_twins)]
     judged = [t for t in looks if t.judged is not None]
     if not judged:
-        return TwinEvidence(w.n_twins, Estimate(math.inf), 1 / (w.n_twins + 1), False, True, "the twins are constant")
+        none = Estimate(math.inf)
+        return TwinEvidence(w.n_twins, none, 1 / (w.n_twins + 1), False, True, own, "the twins are constant")
     above = sum(t.sharp >= e.sharp for t in judged)
     same = any(
         t.p_sharp * m <= setting.alpha and abs(t.fit.place - e.fit.place) <= e.margin for t in judged
@@ -43,6 +45,7 @@ def twin_evidence(e: Evidence, setting: Setting, m: int) -> TwinEvidence | None:
         (1 + above) / (1 + w.n_twins),
         same,
         _smooth_range(e) > max(_smooth_range(t) for t in judged),
+        own,
         note,
     )
 

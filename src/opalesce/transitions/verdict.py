@@ -10,6 +10,9 @@ from opalesce.transitions.power import GOAL
 NOTABLE = 8.0  # noise sd: a step that large must be seeable before its absence is "not supported"
 
 
+OWN = 0.5  # share of the height, real minus twin, that the run itself must show at that place
+
+
 class Verdict(StrEnum):
     """The six verdicts, and no others."""
 
@@ -45,6 +48,8 @@ def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -
         )
     if e.twin is not None and e.twin.same_place:
         return Verdict.NOT_SUPPORTED, "a null run, with nothing to learn, changes sharply at the same place"
+    if e.twin is not None and e.twin.own_share < OWN:
+        return Verdict.NOT_SUPPORTED, "the change is in the null runs, not in this run"
     if e.event is not None:
         return (
             Verdict.NOT_SUPPORTED,
@@ -89,6 +94,16 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
     return (
         Verdict.CANNOT_TELL,
         f"no change is seen, but only a step above {e.smallest:.3g} would be; more points would tell",
+    )
+
+
+def unsettled_width(e: Evidence, verdict: Verdict | None, alpha: float) -> bool:
+    """Sharp change, large and beyond its twin, whose width interval lies on both sides of W*/2."""
+    return (
+        verdict is Verdict.CANNOT_TELL
+        and e.p_adjusted <= alpha
+        and e.share >= LARGE
+        and e.width.low <= e.wstar / 2 < e.width.high
     )
 
 
