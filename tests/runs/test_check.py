@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from opalesce.runs.check import Finding, check
+from opalesce.runs.check_pairs import ITEMS, chance_of
 from opalesce.runs.open import open
+from opalesce.runs.run import Curve, Run
 from opalesce.runs.safetensors import SafetensorsCheckpoint, write
 
 from .conftest import State, path_of_states, save
@@ -212,6 +215,9 @@ def test_tied_and_buffer_tensors_are_no_fault(tmp_path: Path, states: list[State
     ]
     found = open(save(tmp_path / "run", extra)).check()
     assert grave(found) == []
+    zeros = [s | {f"b{i}.weight": np.zeros((8, 8), "f4") for i in (1, 2)} for s in states[:1]]
+    young = open(save(tmp_path / "young", zeros)).check()
+    assert not [f for f in young if f.kind == "duplicate tensor"]  # equal because constant
     (tied,) = [f for f in found if f.kind == "duplicate tensor"]
     assert len(tied.x) == len(states)
 
@@ -260,6 +266,48 @@ def test_saturated_and_constant_curves_are_honest(tmp_path: Path) -> None:
     assert check(*runs) == []
 
 
+def many_tasks(seed: int, constant: np.ndarray, loss: np.ndarray) -> Run:
+    """60 tasks of 1000 items: constant answers in steps 0 to 9, its own answers from 10 on."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(20.0)
+    curves = {}
+    for k in range(60):
+        y = rng.binomial(1000, 0.3 + 0.02 * x, 20) / 1000
+        y[:10] = constant[k]
+        curves[f"t{k}/acc"] = Curve(f"t{k}/acc", x, y, None, "complete", "evals", False, n_trials=1000)
+        curves[f"t{k}/nll"] = Curve(
+            f"t{k}/nll", x, loss[k] + 0.01 * rng.normal(size=20), None, "complete", "evals"
+        )
+    return Run(f"m{seed}", curves=curves)
+
+
+def test_constant_answers_are_not_agreement() -> None:
+    rng = np.random.default_rng(0)
+    constant = rng.integers(200, 300, 60) / 1000
+    a, b = (many_tasks(s, constant, np.linspace(3, 2, 20) * np.ones((60, 1))) for s in (1, 2))
+    answers = [Run(r.name, curves={n: c for n, c in r.curves.items() if c.n_trials}) for r in (a, b)]
+    assert [f for f in check(*answers) if " and " in f.run] == []
+    assert [f for f in check(a, b) if " and " in f.run] == []
+    # the same accuracies with equal losses are one run under two names
+    stolen = {n: (a.curves[n] if n.endswith("nll") else c) for n, c in b.curves.items()}
+    hits = [f for f in check(a, Run("copy", curves=stolen)) if " and " in f.run]
+    assert {f.x[:10] for f in hits if "beyond" in f.kind} == {tuple(float(i) for i in range(10))}
+
+
+def test_chance_of_equal_counts() -> None:
+    # closed form: two independent Bin(n, p) coincide with probability sum_k Bin(k; n, p)^2
+    n, p = 400, 0.3
+    exact = float(np.sum(binom.pmf(np.arange(n + 1), n, p) ** 2))
+    y = np.array([0.3, 0.31, 0.29, 0.0, 1.0])
+    q = chance_of(Curve("a", np.arange(5.0), y, continuous=False, n_trials=n))
+    assert q[0] == pytest.approx(ITEMS * exact, rel=0.01)
+    assert q[3] == q[4] == 1  # a metric at its bound tells nothing
+    row = np.array([0.2, 0.25, 0.25, 0.25, 0.3, 0.3, 0.35, 0.36])
+    q = chance_of(Curve("a", np.arange(8.0), row, continuous=False, n_trials=n))
+    assert (q == 1).tolist() == [False, True, True, True, False, False, False, False]
+    assert q[4] == pytest.approx(1 / 7)  # recurs once among seven others
+
+
 @pytest.mark.parametrize("model", ["70m", "160m", "410m", "1.4b", "2.8b", "1b-deduped", "2.8b-deduped"])
 def test_published_evaluations_are_sound(data: Path, model: str) -> None:
     found = check(open(data / "pythia_evals" / f"pythia-{model}"))
@@ -272,7 +320,7 @@ def test_published_pair_that_is_one_run(data: Path) -> None:
     whole, partly = [f for f in check(a, b) if " and " in f.run]
     powers = tuple(float(2**i) for i in range(10))
     assert whole.x == (0.0, *powers, 1000.0)
-    assert whole.seen.startswith("all ")
+    assert whole.seen.startswith("all 172 values")
     # 61-75 % of the 172 metrics, from 3000 to 43000
     assert partly.x == (3000.0, 13_000.0, 23_000.0, 33_000.0, 43_000.0)
     assert partly.seen.startswith("61-75 %")

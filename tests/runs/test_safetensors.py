@@ -291,3 +291,13 @@ def test_stream_is_the_tensor(tmp_path: Path) -> None:
         c.read("nothing")
     with pytest.raises(InputError, match="complex"):
         write(tmp_path / "b.safetensors", {"w": np.ones(2, complex)})
+
+
+def test_a_checkpoint_travels_to_a_worker(tmp_path: Path) -> None:
+    import pickle
+
+    c = SafetensorsCheckpoint(3, (write(tmp_path / "a.safetensors", {"w": np.ones(3)}),), 9.0)
+    c.tensors()
+    again = pickle.loads(pickle.dumps(c))
+    assert again == c
+    assert again.read("w").tolist() == [1, 1, 1]

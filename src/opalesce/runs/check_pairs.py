@@ -35,7 +35,10 @@ Table = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDA
 
 @dataclass(frozen=True)
 class Agreement:
-    """Equality at one place (or along one curve): the data behind a finding."""
+    """Equality at one place (or along one curve): the data behind a finding.
+
+    `equal` of `n` values that can tell, in `groups` tasks; `share` is that of all values.
+    """
 
     x: float
     n: int
@@ -44,6 +47,8 @@ class Agreement:
     chance: float
     p: float
     shift: float
+    share: float
+    total: int
 
     @property
     def rate(self) -> float:
@@ -98,8 +103,9 @@ def chance_of(c: Curve) -> NDArray[np.float64]:
     For a mean of n zeros and ones, the chance that two independent counts coincide,
     sum_k Bin(k; n, p)^2 ~ 1 / (2 sqrt(pi n p (1 - p))), times `ITEMS`. For a continuous value
     logged to a grid d, d / (2 sqrt(pi) s) with s the noise between steps, and at least `LEAST`.
-    Both are raised to the rate at which the very value recurs in the same curve, which is what
-    constant answers and saturated metrics do. 1 where nothing can be told.
+    Both are raised to the rate at which the very value recurs in the same curve. 1 where nothing
+    can be told: in three or more equal values in a row, which is what constant answers and
+    saturated metrics give in honest runs too.
     """
     y = c.y
     if not c.continuous and c.n_trials:
@@ -114,7 +120,15 @@ def chance_of(c: Curve) -> NDArray[np.float64]:
     _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
     recur = (counts[inverse] - 1) / max(1, y.size - 1)
     q = np.where(np.isfinite(y), np.maximum(q, recur), 1.0)
+    q = np.where(_standing(y), 1.0, q)
     return np.asarray(np.clip(q, 0.0, 1.0), float)
+
+
+def _standing(y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """True for values in a row of at least three equal ones."""
+    same = y[1:] == y[:-1]
+    triple = np.concatenate([[False, False], same[1:] & same[:-1], [False, False]])
+    return np.asarray(triple[:-2] | triple[1:-1] | triple[2:], bool) if y.size > 2 else np.zeros(y.size, bool)
 
 
 def _grid(y: NDArray[np.float64]) -> float:
@@ -138,12 +152,15 @@ def agreement_at(
     Metrics of one task are counted as one observation: with m tasks, a share f of equal values and
     the mean chance q, p = P(Bin(m, q) >= floor(f m)). None where fewer than 8 values can tell.
     """
-    equal, chance, tasks, shifts = [], [], set(), []
+    equal, chance, tasks, shifts, every = [], [], set(), [], []
     for name, (at, ya, yb, q) in tables.items():
         k = np.flatnonzero(at == x)
-        if k.size == 0 or q[k[0]] >= 0.9:
+        if k.size == 0:
             continue
         i = int(k[0])
+        every.append(ya[i] == yb[i])
+        if q[i] >= 0.9:
+            continue
         equal.append(ya[i] == yb[i])
         chance.append(q[i])
         tasks.add(name.rsplit("/", 1)[0] if "/" in name else name)
@@ -157,7 +174,7 @@ def agreement_at(
     rate, q_mean = float(np.mean(equal)), float(np.mean(chance))
     p = float(binom.sf(np.floor(rate * m) - 1, m, q_mean))
     shift = float(np.nanmedian(shifts)) if np.isfinite(shifts).any() else float("nan")
-    return Agreement(x, n, m, int(np.sum(equal)), q_mean, p, shift)
+    return Agreement(x, n, m, int(np.sum(equal)), q_mean, p, shift, float(np.mean(every)), len(every))
 
 
 def agreement_along(
@@ -169,7 +186,8 @@ def agreement_along(
     if n < LONG:
         return None
     equal, chance = int((ya == yb)[moved].sum()), float(q[moved].mean())
-    return Agreement(float(x[0]), n, n, equal, chance, float(binom.sf(equal - 1, n, chance)), float("nan"))
+    p, share = float(binom.sf(equal - 1, n, chance)), float(np.mean(ya == yb))
+    return Agreement(float(x[0]), n, n, equal, chance, p, float("nan"), share, x.size)
 
 
 def _across(a: Run, b: Run, at: list[Agreement], alpha: float) -> list[Finding]:
@@ -177,19 +195,20 @@ def _across(a: Run, b: Run, at: list[Agreement], alpha: float) -> list[Finding]:
     hits = [g for g in at if g.p < alpha and g.rate > 2 * g.chance and g.rate > g.chance + 0.2]
     found = []
     for whole in (True, False):
-        group = [g for g in hits if (g.equal == g.n) is whole]
+        group = [g for g in hits if (g.share == 1) is whole]
         if not group:
             continue
         x = tuple(g.x for g in group)
-        low, high = min(g.rate for g in group), max(g.rate for g in group)
+        low, high = min(g.share for g in group), max(g.share for g in group)
         span = f"steps {x[0]:g} to {x[-1]:g} ({len(x)} of {len(at)})"
         if whole:
-            seen = f"all {group[0].n} values that can tell are equal to the last digit at {span}"
+            seen = f"all {group[0].total} values are equal to the last digit at {span}"
         else:
-            seen = f"{100 * low:.0f}-{100 * high:.0f} % of {group[0].n} values are equal at {span}"
-            shift = float(np.nanmedian([g.shift for g in group])) if group else float("nan")
-            if np.isfinite(shift):
-                seen += f"; continuous metrics differ by a median {shift:.2g} of their standard error"
+            seen = f"{100 * low:.0f}-{100 * high:.0f} % of {group[0].total} values are equal at {span}"
+            shifts = [g.shift for g in group if np.isfinite(g.shift)]
+            if shifts:
+                far = float(np.median(shifts))
+                seen += f"; continuous metrics differ by a median {far:.2g} of their standard error"
         found.append(_pair_finding(a, b, x, group, seen, alpha, whole))
     return found
 
