@@ -9,6 +9,7 @@ from functools import cache
 from importlib import import_module
 from importlib.resources import files
 
+from opalesce._callable import make_callable
 from opalesce.errors import FormatError, InputError
 
 _START = re.compile(r"@(\w+)\s*\{\s*([^,\s]+)\s*,")
@@ -85,3 +86,6 @@ def cite(name: str) -> str:
     # looked up by name: this module lies below the registry and must not import it
     registry = import_module("opalesce.observables.registry")
     return bibtex([registry.get(name).source])
+
+
+make_callable(__name__, "opalesce.cite", "cite")

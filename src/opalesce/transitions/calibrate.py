@@ -77,6 +77,11 @@ class NullTable:
             self.grow(j, self.first)
         return max(float(np.quantile(self._samples[j][0], 1 - alpha)) for j in chosen)
 
+    def tail(self, value: float, noise: int) -> float:
+        """Share of null replicates of one noise model above a value of T."""
+        self.grow(noise, self.first)
+        return float((self._samples[noise][0] > value).mean())
+
 
 def _key(design: Design) -> list[int]:
     """Seed words from the content of the design, so that equal designs give equal tables."""

@@ -63,7 +63,8 @@ class Evidence:
 
     `sharp` is T of M2 over M1, with p-value `p_sharp`, family-wise `p_adjusted`; `p_smooth` is
     that of M1 over M0 (Bonferroni over the witnesses). `width` is in u (decades on a log axis).
-    `smallest` is the step, in units of the witness, that is seen with probability 0.8.
+    `smallest` is the step, in units of the witness, that is seen with probability 0.8; `false_alarm`
+    the rate of this test alone at the fitted noise, at level alpha / `shared`.
     """
 
     witness: Witness
@@ -79,6 +80,8 @@ class Evidence:
     excess: Estimate = Estimate(math.nan)
     halfway: Estimate = Estimate(math.nan)
     power: float = 0.0
+    false_alarm: float = math.nan
+    shared: int = 1
     smallest: float = math.inf
     sigma: float = math.nan
     phi: float = math.nan
@@ -156,7 +159,7 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
     ratio = LARGE * spread / fit.sigma if fit.sigma > 0 else math.inf
     seen = power(t, fit.noise, min(ratio, 1e6), critical, rng)
     out = replace(
-        e, power=seen, smallest=step * fit.sigma, halfway=halfway(e, setting, rng), event=_event(e, setting)
+        e, power=seen, shared=m, false_alarm=t.tail(critical, fit.noise), smallest=step * fit.sigma, halfway=halfway(e, setting, rng), event=_event(e, setting)
     )
     if e.p_adjusted > setting.alpha:
         return out

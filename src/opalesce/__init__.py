@@ -1,0 +1,58 @@
+"""opalesce: find, measure, explain and forecast transitions in neural networks.
+
+    run = opalesce.open("runs/my_run")
+    run.check()
+    ds = opalesce.measure(run, observables=["stable_rank", "loss"])
+    ts = opalesce.transitions(run, null="runs/null")
+    opalesce.report(run, null="runs/null", out="report")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opalesce.cite import cite as cite
+    from opalesce.estimate import Estimate as Estimate
+    from opalesce.measure.sweep import measure as measure
+    from opalesce.report.build import report as report
+    from opalesce.report.figures import plot as plot
+    from opalesce.runs.open import open as open
+    from opalesce.runs.run import Axis as Axis
+    from opalesce.runs.run import Curve as Curve
+    from opalesce.runs.run import Event as Event
+    from opalesce.runs.run import Run as Run
+    from opalesce.transitions.result import Transition as Transition
+    from opalesce.transitions.trial import transitions as transitions
+    from opalesce.transitions.trial import trial as trial
+
+__version__ = "0.1.0"
+
+# Verbs that share their name with a folder are made callable there (see _callable.py).
+_PUBLIC = {
+    "Axis": "runs.run",
+    "Curve": "runs.run",
+    "Estimate": "estimate",
+    "Event": "runs.run",
+    "Run": "runs.run",
+    "Transition": "transitions.result",
+    "open": "runs.open",
+    "plot": "report.figures",
+    "trial": "transitions.trial",
+}
+_VERBS = ("cite", "measure", "report", "transitions")
+
+__all__ = [*sorted(_PUBLIC), *_VERBS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _VERBS:
+        return import_module(f"opalesce.{name}")
+    if name in _PUBLIC:
+        return getattr(import_module(f"opalesce.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'opalesce' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
