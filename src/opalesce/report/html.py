@@ -57,9 +57,10 @@ def write(document: Mapping[str, Any], out: Path | str) -> Path:
 
 
 def _page(document: dict[str, Any], share: float) -> str:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment
 
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    # the default Undefined: what a document leaves out is left out of the page
+    env = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     scripts = {"plotly": _plotly(), "code": _text("page.js")}
     page = view(document, Budget.of(share))
     return env.from_string(_text("template.html.j2")).render(

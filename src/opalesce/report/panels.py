@@ -161,7 +161,7 @@ def panel(witness: Mapping[str, Any], axis: Mapping[str, Any], limit: int = LIMI
     return {"traces": traces, "range": [float(drawn.min() - pad), float(drawn.max() + pad)]}
 
 
-def ticks(low: float, high: float, axis: Mapping[str, Any], most: int = 8) -> list[float]:
+def ticks(low: float, high: float, axis: Mapping[str, Any], most: int = 12) -> list[float]:
     """Places of axis labels between two places: 0, 10, 20, 50, 100 ... on a log axis.
 
     A candidate is taken, in order of roundness, when it lies at least 1/`most` of the drawn length
