@@ -103,7 +103,16 @@ def test_hostile_names_stay_text(visit: Visit, document: dict[str, Any]) -> None
     document["predictions"] = [
         {"name": "p", "expected": "e", "interval": None, "verdict": "MET", "seen": "s"}
     ]
-    browser = visit(spoil(document))
+    spoiled = spoil(document)
+    spoiled["heatmap"]["modules"] = [
+        "<b>x</b>",
+        "<a href='pwned'>y</a>",
+        "&lt;",
+        "%{x}",
+        "z",
+        "$a$",
+    ]
+    browser = visit(spoiled)
     browser.execute_script(OPEN)
     wait(browser, DRAWN)
     assert browser.execute_script("return window.pwned === undefined")
@@ -117,7 +126,7 @@ def test_hostile_names_stay_text(visit: Visit, document: dict[str, Any]) -> None
     ticks = browser.execute_script(
         "return [...document.querySelectorAll('.heat .yaxislayer-above text')].map(t => t.textContent)"
     )
-    assert ticks, "no module name is drawn"
+    assert sorted(ticks) == sorted(spoiled["heatmap"]["modules"]), "a name is not drawn as it stands"
     assert (
         browser.execute_script(
             "return document.querySelectorAll('.heat .yaxislayer-above tspan[style]').length"

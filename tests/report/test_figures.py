@@ -119,7 +119,7 @@ def test_names_lose_only_what_all_share() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(271.3, "271"), (0.2714, "0.271"), (44032, "44,032"), (143000.0, "143,000"), (0, "0"), (None, "–"),
-     (-0.00001, "-1.00e-05"), (3e11, "3.00e+11")],
+     (-0.00001, "-1.00e-05"), (999.7, "1,000"), (2.1e6, "2.1M"), (3e11, "300B"), (3e15, "3.00e+15")],
 )  # fmt: skip
 def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text

@@ -31,7 +31,8 @@ function painted(v) {
 function num(v, digits) {
   if (v === null || v === undefined || !isFinite(v)) return "–";
   const a = Math.abs(v);
-  if (a >= 1e9 || (a > 0 && a < 1e-4)) return v.toExponential(2);
+  if (a >= 1e15 || (a > 0 && a < 1e-4)) return v.toExponential(2);
+  if (a >= 1e6) return label(v);
   return v.toLocaleString("en-US", a >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits || 4 });
 }
 function label(x) {

@@ -20,13 +20,16 @@ DASH = "–"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """`value` with `digits` significant digits, whole digits never dropped: 271, 0.27, 44,032."""
+    """`value` with `digits` significant digits, all whole ones below a million: 271, 0.27, 44,032, 2.1M."""
     if value is None:
         return DASH
     size = abs(value)
-    if size >= 1e9 or 0 < size < 1e-4:
+    if size >= 1e15 or 0 < size < 1e-4:
         return f"{value:.{digits - 1}e}"
-    if size >= 10**digits or value == int(value):
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if size >= unit:
+            return number(value / unit, digits) + letter
+    if size >= 10**digits - 0.5 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.{digits}g}"
 
