@@ -131,7 +131,8 @@ def summary(out: Path) -> str:
     ]
     for name, v in [*real.items(), *((k, v) for k, v in read.items() if "-special-" in k)]:
         found = "; ".join(
-            f"{t['place']:.0f} [{t['low']:.0f}, {t['high']:.0f}] {', '.join(t['witnesses'])}" for t in v["transitions"]
+            f"{t['place']:.0f} [{t['low']:.0f}, {t['high']:.0f}] {', '.join(t['witnesses'])}"
+            for t in v["transitions"]
         )
         rest = "; ".join(f"{n}: {c[0]}" for n, c in v["cards"].items() if c[0] != "TRANSITION")
         lines.append(f"| {name.removeprefix('induction-')} | {found or 'none'} | {rest} |")

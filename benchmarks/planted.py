@@ -28,7 +28,9 @@ def _witnesses(rng, signals, phi, n, twins=2, twin_signal=None, **special):
     for k, signal in enumerate(signals):
         y = signal + ar1(rng, n, phi, 1)[0]
         null = ar1(rng, n, phi, twins) + (0.0 if twin_signal is None else twin_signal)
-        out.append(Witness(f"w{k}", x, y, None, null if twins else None, LINEAGES[k % 3], **special.get(f"w{k}", {})))
+        out.append(
+            Witness(f"w{k}", x, y, None, null if twins else None, LINEAGES[k % 3], **special.get(f"w{k}", {}))
+        )
     return out
 
 
@@ -36,14 +38,18 @@ def transition(rng):
     """A rise of 15 to 30 sd over 1 to 4 spacings at one place in three lineages."""
     n, phi, c = 61, rng.choice([0.0, 0.7]), rng.uniform(12, 48)
     x, h = np.arange(n), rng.uniform(15, 30)
-    return _witnesses(rng, [h * logistic(x, c + rng.normal(0, 0.3), rng.uniform(1, 4)) for _ in range(3)], phi, n)
+    return _witnesses(
+        rng, [h * logistic(x, c + rng.normal(0, 0.3), rng.uniform(1, 4)) for _ in range(3)], phi, n
+    )
 
 
 def crossover(rng):
     """A rise of 40 to 60 sd over 1 to 2 W* in three lineages."""
     n, phi, c = 61, rng.choice([0.0, 0.7]), rng.uniform(20, 40)
     x = np.arange(n)
-    return _witnesses(rng, [rng.uniform(40, 60) * logistic(x, c, rng.uniform(15, 30)) for _ in range(3)], phi, n)
+    return _witnesses(
+        rng, [rng.uniform(40, 60) * logistic(x, c, rng.uniform(15, 30)) for _ in range(3)], phi, n
+    )
 
 
 def artefact(rng):
@@ -54,7 +60,11 @@ def artefact(rng):
     level = np.interp(c, x, smooth)
     sharp = logistic(smooth, level, 0.06)
     ws = _witnesses(
-        rng, [rng.uniform(15, 30) * sharp, rng.uniform(40, 60) * smooth], phi, n, w0={"continuous": False, "pair": "w1"}
+        rng,
+        [rng.uniform(15, 30) * sharp, rng.uniform(40, 60) * smooth],
+        phi,
+        n,
+        w0={"continuous": False, "pair": "w1"},
     )
     return ws
 

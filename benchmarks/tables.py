@@ -63,7 +63,17 @@ def write_tables(out: Path, target: Path) -> None:
             "## Coverage of the 90 % place interval (n = 61)\n\n`raw` is the inverted test; `printed` is widened "
             "to the least interval of one spacing; `detected` is conditional on rejection.\n"
         )
-        keys = ["phi", "height", "width", "series", "power", "raw", "raw_detected", "printed", "median_length"]
+        keys = [
+            "phi",
+            "height",
+            "width",
+            "series",
+            "power",
+            "raw",
+            "raw_detected",
+            "printed",
+            "median_length",
+        ]
         rows.sort(key=lambda r: (r["phi"], r["height"], r["width"]))
         parts.append(_table(keys, [[r[k] for k in keys] for r in rows]))
     if rows := _read(out, "confusion"):

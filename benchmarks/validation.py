@@ -1,6 +1,6 @@
 """Slow statistical validation of the court; resumable: one file per cell, `make validate` again goes on.
 
-    python -m benchmarks.validation --out validation [--part calibration] [--quick]
+python -m benchmarks.validation --out validation [--part calibration] [--quick]
 """
 
 from __future__ import annotations
@@ -139,33 +139,55 @@ def cells(part: str, quick: bool, seed: int) -> Iterator[Cell]:
     if part == "calibration":
         for n in SIZES:
             for kind in ("white", "ar1", "heteroscedastic", "smooth"):
-                yield f"calibration-{n}-{kind}", calibration, {
-                    "n": n, "kind": kind, "series": 200 if quick else 2000, "seed": seed
-                }
-            yield f"worst-smooth-{n}", worst_smooth, {
-                "n": n, "series": 200 if quick else 2000, "members": 5 if quick else 50, "seed": seed
-            }
+                yield (
+                    f"calibration-{n}-{kind}",
+                    calibration,
+                    {"n": n, "kind": kind, "series": 200 if quick else 2000, "seed": seed},
+                )
+            yield (
+                f"worst-smooth-{n}",
+                worst_smooth,
+                {"n": n, "series": 200 if quick else 2000, "members": 5 if quick else 50, "seed": seed},
+            )
     if part == "power":
         for n in SIZES:
             for phi in (0.0, 0.7):
                 for height in (2, 3, 4, 5, 6, 7, 8, 10):
-                    yield f"power-{n}-{phi}-{height}", power, {
-                        "n": n, "phi": phi, "height": height, "series": 100 if quick else 2000, "seed": seed
-                    }
+                    yield (
+                        f"power-{n}-{phi}-{height}",
+                        power,
+                        {
+                            "n": n,
+                            "phi": phi,
+                            "height": height,
+                            "series": 100 if quick else 2000,
+                            "seed": seed,
+                        },
+                    )
     if part == "coverage":
         for phi in (0.0, 0.7):
             for height in (10, 6, 4, 2):
                 for width in (0.05, 1, 4):
-                    yield f"coverage-{phi}-{height}-{width}", coverage, {
-                        "n": 61, "phi": phi, "height": height, "width": width,
-                        "series": 20 if quick else 1000, "seed": seed,
-                    }
+                    yield (
+                        f"coverage-{phi}-{height}-{width}",
+                        coverage,
+                        {
+                            "n": 61,
+                            "phi": phi,
+                            "height": height,
+                            "width": width,
+                            "series": 20 if quick else 1000,
+                            "seed": seed,
+                        },
+                    )
     if part == "confusion":
         for first in range(0, 10 if quick else 200, 10 if quick else 50):
             for kind in PLANTED:
-                yield f"confusion-{kind.replace(' ', '_')}-{first}", confusion, {
-                    "kind": kind, "first": first, "count": 10 if quick else 50
-                }
+                yield (
+                    f"confusion-{kind.replace(' ', '_')}-{first}",
+                    confusion,
+                    {"kind": kind, "first": first, "count": 10 if quick else 50},
+                )
 
 
 def hash_of(name: str) -> int:

@@ -1,10 +1,10 @@
 """opalesce: find, measure, explain and forecast transitions in neural networks.
 
-    run = opalesce.open("runs/my_run")
-    run.check()
-    ds = opalesce.measure(run, observables=["stable_rank", "loss"])
-    ts = opalesce.transitions(run, null="runs/null")
-    opalesce.report(run, null="runs/null", out="report")
+run = opalesce.open("runs/my_run")
+run.check()
+ds = opalesce.measure(run, observables=["stable_rank", "loss"])
+ts = opalesce.transitions(run, null="runs/null")
+opalesce.report(run, null="runs/null", out="report")
 """
 
 from __future__ import annotations

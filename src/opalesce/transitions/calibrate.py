@@ -86,7 +86,12 @@ class NullTable:
 def _key(design: Design) -> list[int]:
     """Seed words from the content of the design, so that equal designs give equal tables."""
     h = hashlib.blake2b(digest_size=16)
-    for part in (design.u - design.u[0], design.places - design.u[0], design.widths, np.array([design.wstar])):
+    for part in (
+        design.u - design.u[0],
+        design.places - design.u[0],
+        design.widths,
+        np.array([design.wstar]),
+    ):
         h.update(np.round(part / design.spacing, 9).tobytes())
     if design.stderr is not None:
         h.update(np.round(design.stderr / design.stderr.mean(), 9).tobytes())

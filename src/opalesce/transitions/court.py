@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from opalesce.transitions.evidence import Evidence, Setting, excess, first_look, sharpen
+from opalesce.transitions.evidence import Evidence, Setting, dated, excess, first_look, sharpen
 from opalesce.transitions.joint import (
     difference_interval,
     equivalent,
@@ -18,7 +18,7 @@ from opalesce.transitions.joint import (
 )
 from opalesce.transitions.power import power
 from opalesce.transitions.twin import twin_evidence
-from opalesce.transitions.verdict import Verdict, alone, unsettled_width
+from opalesce.transitions.verdict import Ruling, Verdict, alone
 from opalesce.transitions.witness import Witness
 
 Array = NDArray[np.float64]
@@ -102,16 +102,14 @@ def judge(
     primary = [w for w in witnesses if w.primary][:MAX_PRIMARY]
     evidence = look(primary, setting, rng)
     by_name = {e.witness.name: e for e in evidence}
-    found: list[tuple[Evidence, Verdict | None, str]] = []
+    found = []
     for e in evidence:
         pair = by_name.get(e.witness.pair or "")
-        found.append((e, *alone(e, setting.alpha, pair, _pair_power(e, pair, setting, rng))))
-    # A witness whose width is not settled may still agree on the place (docs/decisions/0003).
-    placed = [e for e, verdict, _ in found if verdict is None or unsettled_width(e, verdict, setting.alpha)]
-    gaps = agreement(placed, rng, seed_places)
-    cards = [_agree(e, verdict, why, placed, gaps) for e, verdict, why in found]
+        found.append((e, alone(e, setting.alpha, pair, _pair_power(e, pair, setting, rng))))
+    gaps = agreement([e for e, r in found if r.placed], rng, seed_places)
+    cards = [_agree(e, ruling, found, gaps) for e, ruling in found]
     rest = [w for w in witnesses if w not in primary]
-    return Hearing(run, setting, tuple(cards), rank(rest, setting), gaps)
+    return Hearing(run, setting, tuple(cards), rank(rest, setting, rng), gaps)
 
 
 def _pair_power(e: Evidence, pair: Evidence | None, setting: Setting, rng: np.random.Generator) -> float:
@@ -144,22 +142,29 @@ def agreement(
 
 def _agree(
     e: Evidence,
-    verdict: Verdict | None,
-    why: str,
-    sharp: Sequence[Evidence],
+    ruling: Ruling,
+    found: Sequence[tuple[Evidence, Ruling]],
     gaps: Mapping[tuple[str, str], tuple[float, float]],
 ) -> Card:
-    if verdict is not None:
-        return Card(e, verdict, why)
-    name = e.witness.name
-    friends = []
-    for other in sharp:
-        gap = gaps.get((name, other.witness.name)) or gaps.get((other.witness.name, name))
-        if gap is not None and equivalent(gap, max(e.margin, other.margin)):
-            friends.append(other)
-    group = [e, *friends]
-    lineages = sorted({g.witness.lineage for g in group})
-    names = tuple(g.witness.name for g in friends)
+    """The final card. The transition is carried by witnesses that are sharp, large and beyond their
+    twins, of two lineages, one continuous; another witness whose place agrees with one that carries
+    it supports it (docs/decisions/0003-court-agreement.md).
+    """
+    if not ruling.placed:
+        return Card(e, ruling.verdict or Verdict.CANNOT_TELL, ruling.reason)
+    friends = [o for o, r in found if r.placed and _together(e, o, gaps)]
+    carrying = {o.witness.name for o, r in found if r.verdict is None and r.placed}
+    group = [o for o in [e, *friends] if o.witness.name in carrying]
+    names = tuple(o.witness.name for o in friends)
+    lineages = sorted({o.witness.lineage for o in group})
+    if len(lineages) >= 2 and any(o.witness.continuous for o in group):
+        carriers = ", ".join(o.witness.name for o in group if o is not e)
+        why = f"sharp, and agreed by {carriers} ({' and '.join(lineages)})"
+        if ruling.verdict is not None:
+            why = f"agrees on the place with {carriers}, which carry the transition; {ruling.reason}"
+        return Card(e, Verdict.TRANSITION, why, names)
+    if ruling.verdict is not None:
+        return Card(e, ruling.verdict, ruling.reason, names)
     if len(lineages) < 2:
         return Card(
             e,
@@ -168,15 +173,20 @@ def _agree(
             "bring weights, activations, loss or evaluations of the same run",
             names,
         )
-    if not any(g.witness.continuous for g in group):
-        return Card(e, Verdict.CANNOT_TELL, "sharp, but all agreeing witnesses are thresholded metrics", names)
-    return Card(e, Verdict.TRANSITION, f"sharp, and agreed by {', '.join(names)} ({' and '.join(lineages)})", names)
+    return Card(e, Verdict.CANNOT_TELL, "sharp, but all agreeing witnesses are thresholded metrics", names)
 
 
-def rank(witnesses: Sequence[Witness], setting: Setting) -> tuple[tuple[Evidence, float], ...]:
+def _together(a: Evidence, b: Evidence, gaps: Mapping[tuple[str, str], tuple[float, float]]) -> bool:
+    names = a.witness.name, b.witness.name
+    gap = gaps.get(names) or gaps.get(names[::-1])
+    return gap is not None and equivalent(gap, max(a.margin, b.margin))
+
+
+def rank(
+    witnesses: Sequence[Witness], setting: Setting, rng: np.random.Generator
+) -> tuple[tuple[Evidence, float], ...]:
     """Exploratory witnesses by Benjamini-Hochberg q-value; no verdict is given on them."""
-    looks = [first_look(w, setting) for w in witnesses]
-    looks = [replace(e, excess=excess(e.witness)) for e in looks]
+    looks = [dated(first_look(w, setting), setting, rng) for w in witnesses]
     judged = sorted((e for e in looks if e.judged is not None), key=lambda e: e.p_sharp)
     q, running = [], 1.0
     for k in range(len(judged), 0, -1):

@@ -159,7 +159,13 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
     ratio = LARGE * spread / fit.sigma if fit.sigma > 0 else math.inf
     seen = power(t, fit.noise, min(ratio, 1e6), critical, rng)
     out = replace(
-        e, power=seen, shared=m, false_alarm=t.tail(critical, fit.noise), smallest=step * fit.sigma, halfway=halfway(e, setting, rng), event=_event(e, setting)
+        e,
+        power=seen,
+        shared=m,
+        false_alarm=t.tail(critical, fit.noise),
+        smallest=step * fit.sigma,
+        halfway=halfway(e, setting, rng),
+        event=_event(e, setting),
     )
     if e.p_adjusted > setting.alpha:
         return out
@@ -172,11 +178,25 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
         out,
         judged=replace(e.judged, fit=fit),
         place=Estimate(
-            float(axis.x(fit.place)), float(axis.x(low)), float(axis.x(high)), len(w.x), method="inverted bootstrap test"
+            float(axis.x(fit.place)),
+            float(axis.x(low)),
+            float(axis.x(high)),
+            len(w.x),
+            method="inverted bootstrap test",
         ),
-        width=Estimate(fit.width, min(b.width[0], fit.width), max(b.width[1], fit.width), len(w.x), method="inverted bootstrap test"),
+        width=Estimate(
+            fit.width,
+            min(b.width[0], fit.width),
+            max(b.width[1], fit.width),
+            len(w.x),
+            method="inverted bootstrap test",
+        ),
         height=Estimate(
-            fit.height, fit.height - z, fit.height + z, len(w.x), method="at the fitted place, width and noise"
+            fit.height,
+            fit.height - z,
+            fit.height + z,
+            len(w.x),
+            method="at the fitted place, width and noise",
         ),
     )
 
@@ -197,7 +217,9 @@ def halfway(e: Evidence, setting: Setting, rng: np.random.Generator, replicates:
     if not math.isfinite(value) or len(draws) < replicates // 2:
         return Estimate(math.nan, status="no half-way point: start and end level are alike")
     low, high = np.quantile(draws, [0.05, 0.95])
-    return Estimate(value, min(float(low), value), max(float(high), value), len(y), method="parametric bootstrap")
+    return Estimate(
+        value, min(float(low), value), max(float(high), value), len(y), method="parametric bootstrap"
+    )
 
 
 def _halfway(x: Array, y: Array) -> float:
@@ -222,6 +244,12 @@ def _event(e: Evidence, setting: Setting) -> Event | None:
 
 def _u(setting: Setting, x: float) -> float:
     return float(setting.axis.u(np.array([x]))[0])
+
+
+def dated(e: Evidence, setting: Setting, rng: np.random.Generator) -> Evidence:
+    """Excess over the twins and own date: what an exploratory witness is shown with."""
+    out = replace(e, excess=excess(e.witness))
+    return out if e.judged is None else replace(out, halfway=halfway(e, setting, rng))
 
 
 def excess(w: Witness, peers: Array | None = None) -> Estimate:

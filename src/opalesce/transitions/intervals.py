@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 DROP = 5.0  # log-likelihood units below the best at which a noise model is left out
 CAP = 25.0  # LR beyond which no c0 is worth simulating
 NEAR = 3.0  # spacings around the best place that get a fine grid
-FINE = 8  # fine places per spacing
+FINE = 16  # fine places per spacing
 ANCHORS = 5  # values of c0 (or w0) that are simulated; quantiles are interpolated between
 
 
@@ -33,7 +33,9 @@ class Bounds:
     fit: ChangeFit
 
 
-def refine(design: Design, y: Array, fit: ChangeFit, per_octave: int = 1, fine: int = FINE) -> tuple[Design, list[int]]:
+def refine(
+    design: Design, y: Array, fit: ChangeFit, per_octave: int = 1, fine: int = FINE
+) -> tuple[Design, list[int]]:
     """Places fine around the fit, widths free up to the whole axis, implausible noise left out.
 
     A noise model is implausible when its likelihood is more than `DROP` units below the best.
@@ -51,7 +53,12 @@ def refine(design: Design, y: Array, fit: ChangeFit, per_octave: int = 1, fine: 
 
 
 def bounds(
-    design: Design, y: Array, fit: ChangeFit, rng: np.random.Generator, level: float = 0.9, replicates: int = 200
+    design: Design,
+    y: Array,
+    fit: ChangeFit,
+    rng: np.random.Generator,
+    level: float = 0.9,
+    replicates: int = 200,
 ) -> Bounds:
     """Place and width intervals of the change in y, at `level`; in units of u."""
     y = np.asarray(y, float)
@@ -64,7 +71,12 @@ def bounds(
 
 
 def place_interval(
-    design: Design, y: Array, fit: ChangeFit, rng: np.random.Generator, level: float = 0.9, replicates: int = 200
+    design: Design,
+    y: Array,
+    fit: ChangeFit,
+    rng: np.random.Generator,
+    level: float = 0.9,
+    replicates: int = 200,
 ) -> tuple[float, float]:
     """The place interval alone, before it is widened to the least interval of one spacing."""
     fine, _ = refine(design, y, fit)
@@ -85,15 +97,23 @@ def _invert(
     )
     critical = [_critical(design, y, profile, axis, int(k), rng, level, replicates) for k in anchors]
     accepted = plausible[ratio[plausible] <= np.interp(plausible, anchors, critical)]
-    return _hull(values, np.union1d(accepted, [best]))
+    return (_hull if axis == 0 else _log_hull)(values, np.union1d(accepted, [best]))
 
 
 def _hull(values: Array, accepted: Array) -> tuple[float, float]:
-    """Hull of the accepted grid points, extended half-way to the rejected neighbours."""
-    first, last = int(accepted[0]), int(accepted[-1])
-    low = values[first] if first == 0 else 0.5 * (values[first] + values[first - 1])
-    high = values[last] if last == len(values) - 1 else 0.5 * (values[last] + values[last + 1])
-    return float(low), float(high)
+    """Hull of the accepted places, extended to the rejected neighbours.
+
+    A step inside a gap between two points has the same likelihood anywhere in the gap: an interval
+    that stopped half-way to the neighbour would cut off its ends.
+    """
+    first, last = max(int(accepted[0]) - 1, 0), min(int(accepted[-1]) + 1, len(values) - 1)
+    return float(values[first]), float(values[last])
+
+
+def _log_hull(values: Array, accepted: Array) -> tuple[float, float]:
+    """Hull of the accepted widths, extended to the geometric mean with the rejected neighbours."""
+    low, high = _hull(values, accepted)
+    return float(np.sqrt(low * values[accepted[0]])), float(np.sqrt(high * values[accepted[-1]]))
 
 
 def _critical(

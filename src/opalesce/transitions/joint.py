@@ -81,7 +81,10 @@ def westfall_young(
         return p.copy()
     draws = noise(items, residual_correlation(items), replicates, rng)
     simulated = np.array(
-        [item.table.p_values(item.table.design.statistics(y)[0]) for item, y in zip(items, draws, strict=True)]
+        [
+            item.table.p_values(item.table.design.statistics(y)[0])
+            for item, y in zip(items, draws, strict=True)
+        ]
     )
     order = np.argsort(p)
     adjusted = np.empty(m)
@@ -94,9 +97,7 @@ def westfall_young(
     return adjusted
 
 
-def place_replicates(
-    items: Sequence[Judged], rng: np.random.Generator, replicates: int = 300
-) -> Array:
+def place_replicates(items: Sequence[Judged], rng: np.random.Generator, replicates: int = 300) -> Array:
     """Fitted places of joint replicates of the fitted changes; shape (m, replicates), in u."""
     draws = noise(items, residual_correlation(items), replicates, rng)
     out = []

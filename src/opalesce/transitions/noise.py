@@ -45,9 +45,7 @@ def grid(stderr: Array | None) -> tuple[Noise, ...]:
     """The noise models over which every p-value is maximised."""
     if stderr is None:
         return tuple(Noise(p) for p in PHIS)
-    pairs = {
-        (p if lam > 0 else 0.0, lam) for p in PHIS_WITH_ERRORS for lam in LAMS
-    }
+    pairs = {(p if lam > 0 else 0.0, lam) for p in PHIS_WITH_ERRORS for lam in LAMS}
     return tuple(Noise(p, lam) for p, lam in sorted(pairs))
 
 

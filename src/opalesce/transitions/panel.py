@@ -33,10 +33,10 @@ ATTENTION_ONLY = (
     Pick("induction_score", label="induction score", sublabel="prefix matching, best head"),
     Pick("token_match", label="token match", sublabel="weights only, best head pair"),
     Pick("stable_rank", "*.qk", "stable rank", "Q, K stacked, mean of layers"),
-    Pick("k_composition", label="K-composition", sublabel="weights only, best head pair"),
 )
 SPECTRAL = ("participation_ratio", "entropy_effective_rank", "spectral_norm", "mp_outliers")
 EXPLORATORY = (
+    "k_composition",
     "q_composition",
     "v_composition",
     "norm",
@@ -69,7 +69,9 @@ def panel(run: Run, observables: Sequence[str] | None = None) -> list[Pick]:
     if observables is not None:
         return [_parse(name, i < MAX_PRIMARY) for i, name in enumerate(observables)]
     if run.config.get("system") == "induction":
-        picks = [p for p in ATTENTION_ONLY if p.name not in ("loss", "induction_score") or p.name in run.curves]
+        picks = [
+            p for p in ATTENTION_ONLY if p.name not in ("loss", "induction_score") or p.name in run.curves
+        ]
         rest = [Pick(n, "*.qk", sublabel="Q, K stacked, mean of layers", primary=False) for n in SPECTRAL]
         rest += [Pick(n, primary=False) for n in EXPLORATORY]
         return picks + rest + _columns(run, {p.name for p in picks}, 0)

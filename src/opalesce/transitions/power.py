@@ -28,9 +28,11 @@ def power(
     of a spacing unless given. Sampling error at most 0.03 (300 trials).
     """
     design = table.design
-    return float((_statistics(table, noise, np.array([ratio]), rng, place, width)[0] > critical).mean()) if (
-        design.nu
-    ) else 0.0
+    return (
+        float((_statistics(table, noise, np.array([ratio]), rng, place, width)[0] > critical).mean())
+        if (design.nu)
+        else 0.0
+    )
 
 
 def smallest_step(
@@ -49,7 +51,12 @@ def smallest_step(
 
 
 def _statistics(
-    table: NullTable, noise: int, heights: Array, rng: np.random.Generator, place: float | None, width: float | None
+    table: NullTable,
+    noise: int,
+    heights: Array,
+    rng: np.random.Generator,
+    place: float | None,
+    width: float | None,
 ) -> Array:
     design = table.design
     u = design.u

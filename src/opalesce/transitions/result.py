@@ -89,7 +89,11 @@ class Trial:
         lows, highs = [c.evidence.place.low for c in cards], [c.evidence.place.high for c in cards]
         widths = [c.evidence.width for c in cards]
         place = Estimate(
-            float(axis.x(u)), min(lows), max(highs), len(cards), method="median of the witnesses, hull of intervals"
+            float(axis.x(u)),
+            min(lows),
+            max(highs),
+            len(cards),
+            method="median of the witnesses, hull of intervals",
         )
         width = Estimate(
             float(np.median([w.value for w in widths])),
@@ -140,7 +144,13 @@ class Trial:
         u = prediction_interval(np.array(places))
         axis = self.setting.axis
         ahead = Estimate(
-            float(axis.x(u.value)), float(axis.x(u.low)), float(axis.x(u.high)), u.n, u.status, u.method, u.level
+            float(axis.x(u.value)),
+            float(axis.x(u.low)),
+            float(axis.x(u.high)),
+            u.n,
+            u.status,
+            u.method,
+            u.level,
         )
         return Seeds(len(hearings), agree, partial_conjunction(np.array(ps)), ahead)
 

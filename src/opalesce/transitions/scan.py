@@ -101,7 +101,9 @@ class Design:
         u = np.asarray(u, float)
         if u.ndim != 1 or len(u) < MIN_POINTS:
             raise InputError(
-                "too few points for a verdict", expected=f"at least {MIN_POINTS}", got=str(u.size),
+                "too few points for a verdict",
+                expected=f"at least {MIN_POINTS}",
+                got=str(u.size),
                 fix="add checkpoints, or log more often",
             )
         if not np.all(np.diff(u) > 0):

@@ -68,7 +68,9 @@ def witnesses(
             continue
         curve = _finite(main.curves[p.key])
         if len(curve.x) < len(main.curves[p.key].x):
-            notes.append(f"{p.key}: {len(main.curves[p.key].x) - len(curve.x)} values are not finite and left out")
+            notes.append(
+                f"{p.key}: {len(main.curves[p.key].x) - len(curve.x)} values are not finite and left out"
+            )
         twins = [_finite(n.curves[p.key]) for n in nulls if p.key in n.curves]
         x = curve.x
         for t in twins:

@@ -80,6 +80,29 @@ def trial(
     InputError
         Bad alpha, or nothing that can be witnessed.
     """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # many small products: more BLAS threads only fight
+        return _trial(
+            run, null, seeds, events, alpha, observables, wstar, scale, store, n_jobs, seed, judge_twins, say
+        )
+
+
+def _trial(
+    run: Source,
+    null: Source | Sequence[Source] | None,
+    seeds: Source | Sequence[Source] | None,
+    events: str | Path | Sequence[Event] | None,
+    alpha: float,
+    observables: Sequence[str] | None,
+    wstar: float | None,
+    scale: str | None,
+    store: str | Path | None,
+    n_jobs: int,
+    seed: int,
+    judge_twins: bool,
+    say: Say | None,
+) -> Trial:
     if not 0 < alpha < 0.5:
         raise InputError("alpha is a false-alarm rate", expected="between 0 and 0.5", got=str(alpha))
     say = say or (lambda _: None)
@@ -159,16 +182,13 @@ def _seed_places(hearings: Sequence[Hearing]) -> dict[str, np.ndarray[Any, Any]]
         found = [
             c.evidence.fit.place
             for c in cards
-            if c is not None and c.evidence.judged is not None and c.evidence.p_adjusted <= h_alpha(hearings)
+            if c is not None
+            and c.evidence.judged is not None
+            and c.evidence.p_adjusted <= hearings[0].setting.alpha
         ]
         if len(found) == len(hearings):
             out[name] = np.array(found)
     return out
-
-
-def h_alpha(hearings: Sequence[Hearing]) -> float:
-    """The level that all hearings share."""
-    return hearings[0].setting.alpha
 
 
 def _measure(run: Run, picks: Sequence[Pick], store: str | Path | None, n_jobs: int, say: Say) -> Measured:

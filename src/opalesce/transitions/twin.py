@@ -29,9 +29,7 @@ def twin_evidence(e: Evidence, setting: Setting, m: int) -> TwinEvidence | None:
         none = Estimate(math.inf)
         return TwinEvidence(w.n_twins, none, 1 / (w.n_twins + 1), False, True, own, "the twins are constant")
     above = sum(t.sharp >= e.sharp for t in judged)
-    same = any(
-        t.p_sharp * m <= setting.alpha and abs(t.fit.place - e.fit.place) <= e.margin for t in judged
-    )
+    same = any(t.p_sharp * m <= setting.alpha and abs(t.fit.place - e.fit.place) <= e.margin for t in judged)
     largest = max(judged, key=lambda t: abs(t.fit.height))
     ratio = abs(e.fit.height) / abs(largest.fit.height) if largest.fit.height else math.inf
     relative = math.hypot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from opalesce.transitions.evidence import LARGE, Evidence
@@ -24,8 +25,22 @@ class Verdict(StrEnum):
     CANNOT_TELL = "CANNOT TELL"
 
 
-def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -> tuple[Verdict | None, str]:
-    """Verdict of one witness on its own; None means sharp, large and beyond its twin: ask the others.
+@dataclass(frozen=True)
+class Ruling:
+    """What one witness says on its own.
+
+    `verdict` None: sharp, large and beyond its twin; the others are asked. `placed`: a sharp
+    change of the run's own, whose place others may confirm, even if it is small or its width
+    is not settled.
+    """
+
+    verdict: Verdict | None
+    reason: str = ""
+    placed: bool = False
+
+
+def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -> Ruling:
+    """Ruling on one witness before the others are asked.
 
     Parameters
     ----------
@@ -37,37 +52,43 @@ def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -
         Power of the pair's test for the jump that the threshold implies.
     """
     if e.judged is None:
-        return Verdict.CANNOT_TELL, e.status
+        return Ruling(Verdict.CANNOT_TELL, e.status)
     if e.p_adjusted > alpha:
-        return _no_rejection(e, alpha)
+        return Ruling(*_no_rejection(e, alpha))
     if e.p_unflagged is not None and e.p_unflagged > alpha:
         places = ", ".join(f"{x:g}" for x in sorted(e.witness.flagged)[:5])
-        return (
+        return Ruling(
             Verdict.DATA_FAULT,
             f"the sharp change is gone (p = {e.p_unflagged:.3g}) without the points that check flagged ({places})",
         )
     if e.twin is not None and e.twin.same_place:
-        return Verdict.NOT_SUPPORTED, "a null run, with nothing to learn, changes sharply at the same place"
+        return Ruling(
+            Verdict.NOT_SUPPORTED, "a null run, with nothing to learn, changes sharply at the same place"
+        )
     if e.twin is not None and e.twin.own_share < OWN:
-        return Verdict.NOT_SUPPORTED, "the change is in the null runs, not in this run"
+        return Ruling(Verdict.NOT_SUPPORTED, "the change is in the null runs, not in this run")
     if e.event is not None:
-        return (
+        return Ruling(
             Verdict.NOT_SUPPORTED,
             f"the change sits at a known event ({e.event.kind} at {e.event.x:g}): its effect, not a discovery",
         )
     if pair is not None and pair.judged is not None and pair.p_adjusted > alpha:
-        if pair_power >= GOAL:
-            return (
-                Verdict.METRIC_ARTEFACT,
-                f"the thresholded metric jumps, its continuous pair {pair.witness.name!r} does not "
-                f"(p = {pair.p_adjusted:.2g}), though a matching jump would be seen with power {pair_power:.2f}",
-            )
-        return (
-            Verdict.CANNOT_TELL,
-            f"the continuous pair {pair.witness.name!r} shows no jump, but would show one with power "
-            f"{pair_power:.2f} only; more checkpoints near {e.place.value:g}, or more test items, would tell",
-        )
+        return Ruling(*_unpaired(e, pair, pair_power))
     return _sharp(e)
+
+
+def _unpaired(e: Evidence, pair: Evidence, pair_power: float) -> tuple[Verdict, str]:
+    if pair_power >= GOAL:
+        return (
+            Verdict.METRIC_ARTEFACT,
+            f"the thresholded metric jumps, its continuous pair {pair.witness.name!r} does not "
+            f"(p = {pair.p_adjusted:.2g}), though a matching jump would be seen with power {pair_power:.2f}",
+        )
+    return (
+        Verdict.CANNOT_TELL,
+        f"the continuous pair {pair.witness.name!r} shows no jump, but would show one with power "
+        f"{pair_power:.2f} only; more checkpoints near {e.place.value:.4g}, or more test items, would tell",
+    )
 
 
 def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
@@ -97,33 +118,25 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
     )
 
 
-def unsettled_width(e: Evidence, verdict: Verdict | None, alpha: float) -> bool:
-    """Sharp change, large and beyond its twin, whose width interval lies on both sides of W*/2."""
-    return (
-        verdict is Verdict.CANNOT_TELL
-        and e.p_adjusted <= alpha
-        and e.share >= LARGE
-        and e.width.low <= e.wstar / 2 < e.width.high
-    )
-
-
-def _sharp(e: Evidence) -> tuple[Verdict | None, str]:
+def _sharp(e: Evidence) -> Ruling:
     limit = e.wstar / 2
     if e.width.low > limit:
-        return (
+        return Ruling(
             Verdict.CROSSOVER,
             f"the change is {e.width.value:.2g} wide [{e.width.low:.2g}, {e.width.high:.2g}], "
             f"above W*/2 = {limit:.2g}: not sharp at this resolution",
         )
     if e.share < LARGE:
-        return (
+        return Ruling(
             Verdict.CROSSOVER,
             f"its sharp part is {100 * e.share:.0f} % of its range, below {100 * LARGE:.0f} %: mostly smooth",
+            placed=True,
         )
     if e.width.high > limit:
-        return (
+        return Ruling(
             Verdict.CANNOT_TELL,
             f"the width lies in [{e.width.low:.2g}, {e.width.high:.2g}], on both sides of W*/2 = {limit:.2g}; "
-            f"more checkpoints near {e.place.value:g} would tell",
+            f"more checkpoints near {e.place.value:.4g} would tell",
+            placed=True,
         )
-    return None, ""
+    return Ruling(None, placed=True)

@@ -51,7 +51,9 @@ class Witness:
     def __post_init__(self) -> None:
         if not (self.x.shape == self.y.shape and self.x.ndim == 1):
             raise InputError(
-                f"witness {self.name!r}: x and y differ in shape", expected=f"{self.x.shape}", got=f"{self.y.shape}"
+                f"witness {self.name!r}: x and y differ in shape",
+                expected=f"{self.x.shape}",
+                got=f"{self.y.shape}",
             )
         if self.twins is not None and (self.twins.ndim != 2 or self.twins.shape[1] != len(self.x)):
             raise InputError(
