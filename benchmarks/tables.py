@@ -60,8 +60,8 @@ def write_tables(out: Path, target: Path) -> None:
         parts.append(_table(["n", "noise", *map(str, heights)], body))
     if rows := _read(out, "coverage"):
         parts.append(
-            "## Coverage of the 90 % place interval (n = 61)\n\n`raw` is the inverted test; `printed` is widened "
-            "to the least interval of one spacing; `detected` is conditional on rejection.\n"
+            "## Coverage of the 90 % place interval (n = 61)\n\n`raw` is the inverted test; `printed` is "
+            "widened to the least interval of one spacing; `detected` is conditional on rejection.\n"
         )
         keys = [
             "phi",

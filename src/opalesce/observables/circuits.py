@@ -97,7 +97,7 @@ def token_match(circuit: Circuit) -> float:
 def _norm_of_product(left: Array, middle: Array, right: Array) -> float:
     """Frobenius norm of left @ middle @ right.T from dh x dh matrices only."""
     ll, rr = left.T @ left, right.T @ right
-    return float(np.sqrt(max(np.einsum("ij,jk,kl,il->", ll, middle, rr, middle), 0.0)))
+    return float(np.sqrt(max(np.sum((ll @ middle @ rr) * middle), 0.0)))
 
 
 def _composition(circuit: Circuit, kind: str) -> float:

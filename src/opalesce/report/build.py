@@ -7,7 +7,8 @@ from typing import Any
 
 from opalesce.report.document import document
 from opalesce.report.html import write
-from opalesce.transitions.trial import Trial, trial
+from opalesce.transitions.result import Trial
+from opalesce.transitions.trial import trial
 
 
 def report(run: Any, out: str | Path = "report", **options: Any) -> Path:

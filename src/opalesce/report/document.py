@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from opalesce.cite import references
+from opalesce.errors import OpalesceError
 from opalesce.observables.registry import REGISTRY
 from opalesce.provenance import provenance
 from opalesce.report import phrases
@@ -241,7 +242,7 @@ def _parameters(trial: Trial) -> int | None:
     for checkpoint in trial.main.run.checkpoints:
         try:
             return sum(int(np.prod(t.shape)) for t in checkpoint.tensors().values())
-        except Exception:  # noqa: S112 - a broken file is reported by check, not here
+        except (OpalesceError, OSError):  # check reports the broken file
             continue
     return None
 
@@ -311,11 +312,11 @@ def _files(trial: Trial) -> list[dict[str, str]]:
             prints = dict(zip(m.dataset["step"].values, m.dataset["fingerprint"].values, strict=True))
             for c in m.run.checkpoints:
                 if prints.get(c.step):
-                    out.append({"path": f"{m.run.name}/{c.paths[0].name}", "fingerprint": str(prints[c.step])})
-        for source in sorted({c.source for c in m.run.curves.values() if c.source}):
-            path = Path(source)
-            if path.is_file():
-                out.append({"path": f"{m.run.name}/{path.name}", "sha256": phrases.sha256(path)})
+                    out.append(
+                        {"path": f"{m.run.name}/{c.paths[0].name}", "fingerprint": str(prints[c.step])}
+                    )
+        for name, kind in m.run.scan.took:
+            path = (m.run.path or Path()) / name
+            if kind != "safetensors" and path.is_file():
+                out.append({"path": f"{m.run.name}/{name}", "sha256": phrases.sha256(path)})
     return out
-
-

@@ -61,21 +61,21 @@ def headline(t: Transition, label: str, labels: Mapping[str, str], axis: Axis) -
     who = ", ".join(labels.get(n, n) for n in t.witnesses)
     if t.verdict is Verdict.TRANSITION:
         unit = "decade" if axis.scale == "log" else axis.unit
-        return f"{label} at {axis.name} {span(t.place)}, width {number(t.width.value)} {unit}"
+        return f"{label} at {axis.name} {span(t.place)}, width {t.width.value:.2g} {unit}"
     if label and np.isfinite(t.place.value):
         return f"{label} near {axis.name} {span(t.place)}: {who}"
     return who
 
 
-def detail(
-    trial: Trial, t: Transition, labels: Mapping[str, str], first: Transition | None
-) -> list[str]:
+def detail(trial: Trial, t: Transition, labels: Mapping[str, str], first: Transition | None) -> list[str]:
     """Sentences under the reason: direction and size, twins, seeds, order against the transition."""
     axis = trial.setting.axis
     cards = [c for n in t.witnesses if (c := trial.hearing.card(n)) is not None]
     out = [s for c in cards if (s := _size(c, labels))]
     if t.verdict is Verdict.TRANSITION:
-        out.append(f"p = {t.p_value:.2g} after correction for {len(trial.hearing.cards)} witnesses and all places.")
+        out.append(
+            f"p = {t.p_value:.2g} after correction for {len(trial.hearing.cards)} witnesses and all places."
+        )
     if len(trial.seeds):
         out.append(
             f"{t.seeds} give this verdict; p = {t.seeds.p:.2g} that fewer than half do."
@@ -135,11 +135,14 @@ def sentence(text: str) -> str:
 def false_alarm(trial: Trial) -> str:
     """The measured rates of this procedure, on this run's design and on its twins."""
     rates = [c.evidence.false_alarm * c.evidence.shared for c in trial.hearing.cards if c.evidence.judged]
-    worst = f"at most {max(rates):.3f} by simulation at each witness's fitted noise" if rates else "not measured"
+    worst = (
+        f"at most {max(rates):.3f} by simulation at each witness's fitted noise" if rates else "not measured"
+    )
     alarms = sum(any(c.verdict is Verdict.TRANSITION for c in h.cards) for _, h in trial.twins)
     return (
         f"Chance that any primary witness rejects every smooth change when there is none: {worst} "
-        f"(nominal {trial.setting.alpha:g}). Twins judged as runs: {alarms} of {len(trial.twins)} with a TRANSITION."
+        f"(nominal {trial.setting.alpha:g}). Twins judged as runs: {alarms} of "
+        f"{len(trial.twins)} with a TRANSITION."
     )
 
 

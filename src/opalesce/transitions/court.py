@@ -57,7 +57,7 @@ def look(witnesses: Sequence[Witness], setting: Setting, rng: np.random.Generato
     m = max(1, len(index))
     if index:
         p = np.array([looks[i].p_sharp for i in index])
-        adjusted = westfall_young([looks[i].judged for i in index if looks[i].judged], p, rng)
+        adjusted = westfall_young([j for e in looks if (j := e.judged) is not None], p, rng)
         for i, a in zip(index, adjusted, strict=True):
             looks[i] = replace(looks[i], p_adjusted=float(a), p_smooth=min(1.0, m * looks[i].p_smooth))
     out = []

@@ -57,6 +57,9 @@ class TwinEvidence:
     note: str = ""
 
 
+_NONE = Estimate(math.nan)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One witness of one run: fit, p-values, intervals, power. Places are in axis units.
@@ -74,11 +77,11 @@ class Evidence:
     p_sharp: float = 1.0
     p_adjusted: float = 1.0
     p_smooth: float = 1.0
-    place: Estimate = Estimate(math.nan)
-    width: Estimate = Estimate(math.nan)
-    height: Estimate = Estimate(math.nan)
-    excess: Estimate = Estimate(math.nan)
-    halfway: Estimate = Estimate(math.nan)
+    place: Estimate = _NONE
+    width: Estimate = _NONE
+    height: Estimate = _NONE
+    excess: Estimate = _NONE
+    halfway: Estimate = _NONE
     power: float = 0.0
     false_alarm: float = math.nan
     shared: int = 1

@@ -13,7 +13,6 @@ same items scatters less along the axis than its standard error says, a noisy tr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,18 +60,9 @@ def correlation(u: Array, noise: Noise, stderr: Array | None = None) -> Array:
         Stated standard errors; only their ratios matter.
     """
     n = len(u)
-    if noise.phi == 0.0:
-        ou = np.eye(n)
-    else:
-        ou = noise.phi ** (np.abs(u[:, None] - u[None, :]) / spacing(u))
+    gaps = np.abs(u[:, None] - u[None, :]) / spacing(u)
+    ou = noise.phi**gaps if noise.phi > 0 else np.eye(n)
     if stderr is None:
         return ou
     shape = np.diag(stderr**2 / np.mean(stderr**2))
     return (1.0 - noise.lam) * shape + noise.lam * ou
-
-
-def factors(u: Array, noises: tuple[Noise, ...], stderr: Array | None) -> Iterator[tuple[Array, Array]]:
-    """(Sigma / s^2, its lower Cholesky factor) for each noise model."""
-    for noise in noises:
-        sigma = correlation(u, noise, stderr)
-        yield sigma, np.linalg.cholesky(sigma)

@@ -50,11 +50,11 @@ EXPLORATORY = (
 )
 # Evaluations: two lenses on one continuous task, and three tasks that small models learn.
 EVALS = (
-    "lambada_openai/log_ppl",
-    "lambada_openai/acc",
-    "sciq/acc",
-    "arc_easy/acc",
-    "piqa/acc",
+    Pick("lambada_openai/log_ppl", label="LAMBADA log-perplexity", sublabel="last word, continuous"),
+    Pick("lambada_openai/acc", label="LAMBADA accuracy", sublabel="last word, thresholded"),
+    Pick("sciq/acc", label="SciQ accuracy", sublabel="chance 0.25"),
+    Pick("arc_easy/acc", label="ARC easy accuracy", sublabel="chance 0.25"),
+    Pick("piqa/acc", label="PIQA accuracy", sublabel="chance 0.5"),
 )
 WEIGHTS = ("stable_rank", "norm", "distance_from_initialisation", "abs_cv")
 PREFERRED: tuple[Lineage, ...] = ("loss", "activations", "weights", "evals", "other")
@@ -75,9 +75,9 @@ def panel(run: Run, observables: Sequence[str] | None = None) -> list[Pick]:
         rest = [Pick(n, "*.qk", sublabel="Q, K stacked, mean of layers", primary=False) for n in SPECTRAL]
         rest += [Pick(n, primary=False) for n in EXPLORATORY]
         return picks + rest + _columns(run, {p.name for p in picks}, 0)
-    evals = [n for n in EVALS if n in run.curves]
+    evals = [p for p in EVALS if p.name in run.curves]
     if evals:
-        return [Pick(n) for n in evals] + _columns(run, set(evals), 0)
+        return evals + _columns(run, {p.name for p in evals}, 0)
     weights = [Pick(n) for n in WEIGHTS] if run.checkpoints else []
     logged = _columns(run, set(), MAX_PRIMARY - min(len(weights), 3))
     spare = MAX_PRIMARY - sum(p.primary for p in logged)

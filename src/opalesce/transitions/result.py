@@ -118,7 +118,8 @@ class Trial:
         e = c.evidence
         return Transition(
             c.verdict,
-            e.place if e.p_adjusted <= self.setting.alpha else e.halfway,
+            # a crossover is dated by its half-way point, not by a small sharp part of it
+            e.halfway if c.verdict is Verdict.CROSSOVER or e.p_adjusted > self.setting.alpha else e.place,
             e.width,
             "up" if e.height.value > 0 else "down",
             c.reason,
@@ -174,14 +175,17 @@ def unseen(cards: Sequence[Card], setting: Setting) -> str:
     judged = [c.evidence for c in cards if c.evidence.judged is not None]
     if not judged:
         return "nothing could be judged"
-    parts = []
+    steps = []
     for e in judged:
-        x = e.witness.x
-        k = int(np.clip(np.searchsorted(x, e.place.value), 1, len(x) - 1))
-        parts.append(
-            f"{e.witness.label or e.witness.name}: sharp steps below {e.smallest:.3g} {e.witness.unit} "
-            f"(power 0.8), or details finer than {x[k] - x[k - 1]:g} {setting.axis.unit} near {e.place.value:.4g}; "
-            f"a sharp quarter of its range would be seen with power {e.power:.2f}, false alarms at this n and noise "
-            f"{e.false_alarm:.3f} (nominal {setting.alpha / max(1, e.shared):.3g})"
-        )
-    return "; ".join(parts)
+        unit = "" if e.witness.unit == "1" else f" {e.witness.unit}"
+        size = f"{e.smallest:.2g}{unit}" if np.isfinite(e.smallest) else "any size"
+        steps.append(f"{size} ({e.witness.label or e.witness.name})")
+    x, at = judged[0].witness.x, judged[0].place.value
+    k = int(np.clip(np.searchsorted(x, at), 1, len(x) - 1))
+    level = setting.alpha / max(1, judged[0].shared)
+    return (
+        f"sharp steps below {', '.join(steps)}, at power 0.8; details finer than {x[k] - x[k - 1]:,g} "
+        f"{setting.axis.unit} near {at:,.0f}. Power for a sharp quarter of the range: "
+        f"{', '.join(f'{e.power:.2f}' for e in judged)}; false alarms of each test at this n and noise: "
+        f"{', '.join(f'{e.false_alarm:.3f}' for e in judged)} (nominal {level:.3g})"
+    )

@@ -173,7 +173,7 @@ class Design:
             contrast,
             np.ascontiguousarray(unit.T),
             norm,
-            np.linalg.cholesky(sigma),
+            np.asarray(np.linalg.cholesky(sigma), float),
             logdet0,
             contrast0,
             orthonormal(contrast0 @ self.null).T,

@@ -59,7 +59,8 @@ def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -
         places = ", ".join(f"{x:g}" for x in sorted(e.witness.flagged)[:5])
         return Ruling(
             Verdict.DATA_FAULT,
-            f"the sharp change is gone (p = {e.p_unflagged:.3g}) without the points that check flagged ({places})",
+            f"the sharp change is gone (p = {e.p_unflagged:.3g}) without the points that check flagged "
+            f"({places})",
         )
     if e.twin is not None and e.twin.same_place:
         return Ruling(
@@ -70,7 +71,8 @@ def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -
     if e.event is not None:
         return Ruling(
             Verdict.NOT_SUPPORTED,
-            f"the change sits at a known event ({e.event.kind} at {e.event.x:g}): its effect, not a discovery",
+            f"the change sits at a known event ({e.event.kind} at {e.event.x:g}): "
+            "its effect, not a discovery",
         )
     if pair is not None and pair.judged is not None and pair.p_adjusted > alpha:
         return Ruling(*_unpaired(e, pair, pair_power))
@@ -98,13 +100,14 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
         if e.power >= GOAL:
             return (
                 Verdict.CROSSOVER,
-                f"it changes (p = {e.p_smooth:.2g} against a constant), smoothly: no sharp part (p = "
-                f"{e.p_adjusted:.2g}), and a sharp quarter of its range would be seen with power {e.power:.2f}",
+                f"it changes (p = {e.p_smooth:.2g} against a constant), smoothly: no sharp part "
+                f"(p = {e.p_adjusted:.2g}), and a sharp quarter of its range would be seen with power "
+                f"{e.power:.2f}",
             )
         return (
             Verdict.CANNOT_TELL,
-            f"it changes (p = {e.p_smooth:.2g}); whether sharply is not decided: a sharp quarter of its range "
-            f"would be seen with power {e.power:.2f} only; more checkpoints or less noise would tell",
+            f"it changes (p = {e.p_smooth:.2g}); whether sharply is not decided: a sharp quarter of its "
+            f"range would be seen with power {e.power:.2f} only; more checkpoints or less noise would tell",
         )
     if e.smallest <= NOTABLE * e.sigma:
         return (
@@ -129,14 +132,15 @@ def _sharp(e: Evidence) -> Ruling:
     if e.share < LARGE:
         return Ruling(
             Verdict.CROSSOVER,
-            f"its sharp part is {100 * e.share:.0f} % of its range, below {100 * LARGE:.0f} %: mostly smooth",
+            f"mostly smooth: its sharp part, near {e.place.value:.4g}, is {100 * e.share:.3g} % of its "
+            f"range, below {100 * LARGE:.0f} %",
             placed=True,
         )
     if e.width.high > limit:
         return Ruling(
             Verdict.CANNOT_TELL,
-            f"the width lies in [{e.width.low:.2g}, {e.width.high:.2g}], on both sides of W*/2 = {limit:.2g}; "
-            f"more checkpoints near {e.place.value:.4g} would tell",
+            f"the width lies in [{e.width.low:.2g}, {e.width.high:.2g}], on both sides of W*/2 = "
+            f"{limit:.2g}; more checkpoints near {e.place.value:.4g} would tell",
             placed=True,
         )
     return Ruling(None, placed=True)
