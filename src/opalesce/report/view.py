@@ -161,12 +161,13 @@ def _strip_text(placed: list[dict[str, Any]], events: list[Any], axis: Mapping[s
 
 def _legend(judged: list[dict[str, Any]], placed: list[dict[str, Any]], events: list[Any]) -> str:
     roles = {t["meta"]["role"] for w in judged for t in w["panel"]["traces"]}
+    few = any((w["w"].get("twin") or {}).get("n", 3) < 3 for w in judged)
     kinds = {t["verdict"] for t in placed}
     lines = {
         "main": "Solid: this run.",
         "error low": "Shade around it: 95 % from its standard errors.",
         "seed": "Thin: other seeds.",
-        "twin": "Grey: null twins (nothing to learn), 95 %.",
+        "twin": f"Grey: null twins (nothing to learn), {'their range' if few else '95 %'}.",
         "fit": "Dotted: fit.",
     }
     out = [text for role, text in lines.items() if role in roles]

@@ -218,7 +218,7 @@ class Design:
         """l2 of every candidate under one noise model; shape (candidates, b)."""
         z = m.contrast @ y
         r = (z**2).sum(0)
-        return -0.5 * m.logdet - 0.5 * self.nu * _log(r - np.square(m.unit @ z))
+        return np.asarray(-0.5 * m.logdet - 0.5 * self.nu * _log(r - np.square(m.unit @ z)))
 
     def fit(self, y: Array) -> ChangeFit:
         """The best sharp change in one series y of shape (n,)."""

@@ -1,0 +1,113 @@
+"""Reference pages made from the code: observables, public functions, the command line.
+
+python docs/make_reference.py [FOLDER]      (Sphinx does it by itself, see conf.py)
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+PUBLIC = {
+    "Open and check": ("runs.open:open", "runs.check:check", "runs.run:Run", "runs.check:Finding"),
+    "Measure": ("measure.sweep:measure", "observables.registry:observable", "cite:cite"),
+    "Judge": ("transitions.trial:transitions", "transitions.trial:trial", "transitions.result:Transition"),
+    "Report": ("report.build:report", "report.figures:plot"),
+    "Nulls": (
+        "nulls.weights:shuffled",
+        "nulls.weights:matched_gaussian",
+        "nulls.series:independent",
+        "nulls.series:ar1",
+        "nulls.series:block_bootstrap",
+        "nulls.series:smooth_trend",
+    ),
+    "Values": ("estimate:Estimate", "runs.run:Axis", "runs.run:Curve", "runs.run:Event"),
+}
+
+
+def cell(text: object) -> str:
+    """Text inside a Markdown table."""
+    return str(text).replace("|", "\\|").replace("\n", " ")
+
+
+def observables() -> str:
+    """One row an observable, then the contract of each, from the registry."""
+    from opalesce.observables.registry import load
+
+    found = sorted(load().values(), key=lambda o: (o.on, o.name))
+    lines = ["| name | what | on | unit | null | source |", "|" + " --- |" * 6]
+    for o in found:
+        row = (f"[`{o.name}`](#{o.name.replace('_', '-')})", o.summary, o.on, o.unit, o.null, f"`{o.source}`")
+        lines.append("| " + " | ".join(map(cell, row)) + " |")
+    for o in found:
+        facts = f"Symmetries: {', '.join(sorted(o.symmetries)) or 'none'}. Version {o.version}."
+        lines += ["", f"## {o.name.replace('_', '-')}", "", facts, "", *_fenced(o.function)]
+    return "\n".join(lines) + "\n"
+
+
+def python() -> str:
+    """Signature and docstring of each public name."""
+    lines = []
+    for title, names in PUBLIC.items():
+        lines += [f"## {title}", ""]
+        for name in names:
+            module, _, attribute = name.partition(":")
+            thing = getattr(import_module(f"opalesce.{module}"), attribute)
+            lines += [f"### `{attribute}`", "", f"`opalesce.{module}`", "", *_fenced(thing), ""]
+    return "\n".join(lines)
+
+
+def _fenced(thing: Any) -> list[str]:
+    """Signature and docstring as they stand in the code: Markdown must not read them."""
+    try:
+        head = f"{thing.__name__}{inspect.signature(thing)}"
+    except (TypeError, ValueError):
+        head = thing.__name__
+    return ["```text", head, "", inspect.getdoc(thing) or "", "```"]
+
+
+def command_line() -> str:
+    """Help of every verb, from the parser itself."""
+    import typer
+
+    from opalesce.cli import app
+
+    group: Any = typer.main.get_command(app)
+    lines = []
+    for name, command in sorted(group.commands.items()):
+        lines += [
+            f"## `opalesce {name}`",
+            "",
+            cell(command.help or ""),
+            "",
+            "| argument | what |",
+            "| --- | --- |",
+        ]
+        for p in command.params:
+            shown = (
+                ", ".join(f"`{o}`" for o in p.opts)
+                if p.param_type_name == "option"
+                else f"`{p.metavar or p.name}`"
+            )
+            text = getattr(p, "help", "") or ""
+            if p.param_type_name == "option" and p.default not in (None, False, ()):
+                text += f" Default: `{p.default}`."
+            lines.append(f"| {shown} | {cell(text)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main(folder: Path) -> None:
+    """Write all generated pages, each only where it changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in {"observables": observables(), "python": python(), "cli": command_line()}.items():
+        path = folder / f"{name}.md"
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "reference" / "generated")
