@@ -5,9 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import make_reference  # noqa: E402
+import make_reference
 
-import opalesce  # noqa: E402
+import opalesce
 
 project = "opalesce"
 author = "The opalesce developers"

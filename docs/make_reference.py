@@ -40,11 +40,11 @@ def observables() -> str:
     found = sorted(load().values(), key=lambda o: (o.on, o.name))
     lines = ["| name | what | on | unit | null | source |", "|" + " --- |" * 6]
     for o in found:
-        row = (f"[`{o.name}`](#{o.name.replace('_', '-')})", o.summary, o.on, o.unit, o.null, f"`{o.source}`")
+        row = (f"[`{o.name}`](#{o.name})", o.summary, o.on, o.unit, o.null, f"`{o.source}`")
         lines.append("| " + " | ".join(map(cell, row)) + " |")
     for o in found:
         facts = f"Symmetries: {', '.join(sorted(o.symmetries)) or 'none'}. Version {o.version}."
-        lines += ["", f"## {o.name.replace('_', '-')}", "", facts, "", *_fenced(o.function)]
+        lines += ["", f"## `{o.name}`", "", facts, "", *_fenced(o.function)]
     return "\n".join(lines) + "\n"
 
 
