@@ -110,17 +110,8 @@ def _witness(
     w = e.witness
     label, sublabel = names.get(w.name, (w.name, ""))
     runs = [
-        {
-            "name": trial.main.run.name,
-            "x": w.x,
-            "y": w.y,
-            "stderr": w.stderr,
-            "main": True,
-        }
-    ]
-    runs += [
-        {"name": m.run.name, "x": c.x, "y": c.y, "stderr": c.stderr, "main": False}
-        for m, _ in trial.seeds
+        {"name": m.run.name, "x": c.x, "y": c.y, "stderr": c.stderr, "main": m is trial.main}
+        for m in (trial.main, *(m for m, _ in trial.seeds))
         if (c := m.curves.get(w.name)) is not None
     ]
     return {
@@ -130,6 +121,7 @@ def _witness(
         "unit": w.unit,
         "lineage": w.lineage,
         "continuous": w.continuous,
+        "n_judged": len(w.x),
         "primary": card is not None,
         "verdict": None if card is None else str(card.verdict),
         "reason": "" if card is None else card.reason,

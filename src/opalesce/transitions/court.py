@@ -99,6 +99,7 @@ def judge(
         Fitted places (in u) of each witness over all seeds, shape (S,) each; with four or more,
         agreement is tested over seeds instead of joint replicates.
     """
+    witnesses = [w.coarse(setting.axis.u(w.x)) for w in witnesses]
     primary = [w for w in witnesses if w.primary][:MAX_PRIMARY]
     evidence = look(primary, setting, rng)
     by_name = {e.witness.name: e for e in evidence}

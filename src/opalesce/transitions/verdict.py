@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -115,6 +116,8 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
             f"no change beyond noise (p = {min(1.0, e.p_adjusted):.2g}); a step of {e.smallest:.3g} "
             f"would be seen with power {GOAL}",
         )
+    if math.isinf(e.smallest):
+        return Verdict.CANNOT_TELL, "no step of any size would be seen here; more points would tell"
     return (
         Verdict.CANNOT_TELL,
         f"no change is seen, but only a step above {e.smallest:.3g} would be; more points would tell",

@@ -12,6 +12,8 @@ from opalesce.runs.run import Lineage
 
 Array = NDArray[np.float64]
 
+MAX_POINTS = 160
+
 
 @dataclass(frozen=True)
 class Witness:
@@ -93,6 +95,37 @@ class Witness:
             twins=None if self.twins is None else self.twins[:, keep],
             flagged=frozenset(),
         )
+
+    def coarse(self, u: Array, limit: int = MAX_POINTS) -> Witness:
+        """At most `limit` points: means over equal bins of u, shape (n,), for long logs.
+
+        The court works at the resolution W*, which is many bins wide. A mean of k values has
+        1/sqrt(k) of their error (white part), so the bins carry standard errors of that shape:
+        stated ones where they are, else sqrt(1/k).
+        """
+        if len(u) <= limit:
+            return self
+        edges = np.linspace(u[0], u[-1], limit + 1)
+        _, cell, count = np.unique(np.digitize(u, edges[1:-1]), return_inverse=True, return_counts=True)
+
+        def mean(values: Array) -> Array:
+            return np.asarray(np.bincount(cell, values) / count, float)
+
+        errors = self.errors()
+        variance = 1.0 / count if errors is None else mean(errors**2) / count
+        return replace(
+            self,
+            x=mean(self.x),
+            y=mean(self.y),
+            stderr=np.sqrt(variance),
+            twins=None if self.twins is None else np.array([mean(t) for t in self.twins]),
+            flagged=frozenset(),
+        ).with_flags(self.flagged, self.x, cell)
+
+    def with_flags(self, flagged: frozenset[float], x: Array, cell: NDArray[np.intp]) -> Witness:
+        """Flag each bin that holds a flagged point."""
+        bad = np.unique(cell[np.isin(x, list(flagged))])
+        return replace(self, flagged=frozenset(float(v) for v in self.x[bad]))
 
     def leave_one_out(self, k: int) -> Witness | None:
         """Twin k as if it were the run, against the other twins; None when it is the only one."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from opalesce.cli.terminal import Progress, print_json, say
+from opalesce.cli.typed import engine_exists, folder, names, need, shard_of, spread, usage
 from opalesce.errors import OpalesceError
 
 if TYPE_CHECKING:
@@ -49,12 +51,12 @@ def check(
     from opalesce.runs.check import check as doctor
 
     opened = [_open(r) for r in runs]
-    with _Progress() as progress:
+    with Progress() as progress:
         findings = doctor(
             *opened, full=full, progress=lambda name, i, n: progress(f"checking {name}: {i} of {n}")
         )
     if as_json:
-        _print_json(
+        print_json(
             {
                 "schema": "opalesce.check/1",
                 "runs": [{"name": r.name, **asdict(r.scan)} for r in opened],
@@ -82,37 +84,41 @@ def measure(
 ) -> None:
     """Measure observables at every checkpoint and module. Interrupted, it goes on when run again."""
     from opalesce.measure.sweep import measure as sweep
+    from opalesce.measure.table import tidy, write_csv
 
-    names = [n.strip() for n in observables.split(",") if n.strip()] if observables else None
+    need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
+    engine_exists(engine)
+    part = shard_of(shard)
     opened = _open(run)
-    with _Progress() as progress:
+    folder(out)
+    with Progress() as progress:
         ds = sweep(
             opened,
-            names,
+            names(observables),
             out=out / "store",
             engine=engine,
-            shard=_shard(shard),
+            shard=part,
             n_jobs=jobs,
             progress=lambda i, n: progress(f"measuring {opened.name}: {i} of {n}"),
         )
-    frame = _tidy(ds)
-    table = out / "measured.csv"
-    frame.to_csv(table, index=False)
-    bad = sorted({s for s in frame["status"] if s})
+    frame = tidy(ds)
+    table = write_csv(frame, out / "measured.csv")
+    broken = _unreadable(ds, opened)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "schema": "opalesce.measure/1",
                 "run": opened.name,
                 "table": str(table),
-                "rows": json.loads(frame.to_json(orient="records")),
+                "unreadable": broken,
+                "rows": frame.to_dict("records"),
             }
         )
     else:
-        typer.echo(f"{len(frame)} values of {frame['name'].nunique()} observables and columns: {table}")
-        for sentence in bad[:10]:
-            typer.echo(f"  not measured: {sentence}")
-    raise typer.Exit(0)
+        say(f"{len(frame)} values of {frame['name'].nunique()} observables and columns: {table}")
+        for sentence in sorted({s for s in frame["status"] if s})[:10]:
+            say(f"  not measured: {sentence}")
+    raise typer.Exit(FINDINGS if broken else 0)
 
 
 @app.command()
@@ -135,18 +141,24 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Put the transitions of a run on trial and write the report."""
+    from math import inf
+
     from opalesce.report.build import report as write
     from opalesce.transitions.trial import trial
 
+    need(wstar is None or 0 < wstar < inf, "W* is a length on the axis", "a positive number", str(wstar))
+    need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
+    need(seed >= 0, "a seed is a whole number", "0 or more", str(seed))
     opened = _open(run)
-    with _Progress() as progress:
+    folder(out)
+    with Progress() as progress:
         held = trial(
             opened,
             null=[_open(n) for n in null or []],
             seeds=[_open(s) for s in seeds or []],
             events=events,
             alpha=alpha,
-            observables=[n.strip() for n in observables.split(",")] if observables else None,
+            observables=names(observables),
             wstar=wstar,
             scale=scale,
             store=out / "store",
@@ -167,7 +179,9 @@ def demo(
     """Train a small system whose transition is known, with null twins, and report on it."""
     from opalesce.systems.demo import demo as play
 
-    with _Progress() as progress:
+    need(seed >= 0, "a seed is a whole number", "0 or more", str(seed))
+    folder(out)
+    with Progress() as progress:
         held, path = play(out, seed, progress)
     _finish(held, path, as_json)
 
@@ -181,10 +195,10 @@ def observables(as_json: AsJson = False) -> None:
     if as_json:
         keys = ("name", "on", "unit", "lineage", "null", "source", "version", "summary")
         rows = [{k: getattr(o, k) for k in keys} | {"symmetries": sorted(o.symmetries)} for o in found]
-        _print_json({"schema": "opalesce.observables/1", "observables": rows})
+        print_json({"schema": "opalesce.observables/1", "observables": rows})
         return
     for o in found:
-        typer.echo(f"{o.name:28} {o.on:16} [{o.unit}]  {o.summary}  ({o.source})")
+        say(f"{o.name:28} {o.on:16} [{o.unit}]  {o.summary}  ({o.source})")
 
 
 @app.command()
@@ -192,7 +206,7 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
     """Print the BibTeX of an observable's source."""
     from opalesce.cite import cite as entry
 
-    typer.echo(entry(name))
+    say(entry(name))
 
 
 def _open(path: Path) -> Run:
@@ -204,19 +218,19 @@ def _open(path: Path) -> Run:
     run = open_run(path)
     took = Counter(kind for _, kind in run.scan.took)
     kinds = ", ".join(f"{n} {kind}" for kind, n in took.items())
-    typer.echo(f"{run.name}: took {kinds or 'nothing'}; left {len(run.scan.left)}", err=True)
+    say(f"{run.name}: took {kinds or 'nothing'}; left {len(run.scan.left)}", err=True)
     for left in run.scan.left[:10]:
-        typer.echo(f"  left {left.path}: {left.why}", err=True)
+        say(f"  left {left.path}: {left.why}", err=True)
     if len(run.scan.left) > 10:
-        typer.echo(f"  and {len(run.scan.left) - 10} more (all with --json)", err=True)
+        say(f"  and {len(run.scan.left) - 10} more (all with --json)", err=True)
     return run
 
 
 def _show(findings: Sequence[Finding]) -> None:
     for f in findings:
-        typer.echo(str(f))
+        say(str(f))
     count = {s: sum(f.severity == s for f in findings) for s in ("fault", "warning", "note")}
-    typer.echo(", ".join(f"{n} {s}{'s' * (n != 1)}" for s, n in count.items()))
+    say(", ".join(f"{n} {s}{'s' * (n != 1)}" for s, n in count.items()))
 
 
 def _code(findings: Sequence[Finding]) -> int:
@@ -225,130 +239,45 @@ def _code(findings: Sequence[Finding]) -> int:
 
 def _finish(held: Trial, path: Path, as_json: bool) -> None:
     if as_json:
-        typer.echo(path.with_name("report.json").read_text("utf-8"))
+        print_json(json.loads(path.with_name("report.json").read_text("utf-8")))
     else:
         from opalesce.report.phrases import span
 
         for t in held.transitions:
-            names = ", ".join(t.witnesses)
-            typer.echo(f"{t.verdict:16} {held.setting.axis.name} {span(t.place)}  {names}: {t.reason}")
+            who = ", ".join(t.witnesses)
+            say(f"{t.verdict:16} {held.setting.axis.name} {span(t.place)}  {who}: {t.reason}")
         for note in held.notes:
-            typer.echo(f"note: {note}", err=True)
-        typer.echo(str(path))
+            say(f"note: {note}", err=True)
+        say(str(path))
     raise typer.Exit(_code(held.findings))
 
 
-def _tidy(ds: Any) -> Any:
-    """One row per (step, module, name): value, standard error, status."""
-    import pandas as pd
-
-    parts = []
-    for name in ds.data_vars:
-        if name.endswith(("_status", "_stderr")):
-            continue
-        frame = ds[name].to_series().rename("value").reset_index()
-        frame.insert(0, "name", name)
-        for extra in ("stderr", "status"):
-            if f"{name}_{extra}" in ds:
-                frame[extra] = ds[f"{name}_{extra}"].to_series().to_numpy()
-        parts.append(frame)
-    out = pd.concat(parts, ignore_index=True)
-    for column, empty in (("module", ""), ("status", ""), ("stderr", float("nan"))):
-        out[column] = out[column].fillna(empty) if column in out else empty
-    needless = out["status"].str.contains("which this module lacks")
-    return out[~needless & (out["value"].notna() | (out["status"] != ""))]
-
-
-def _shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    from opalesce.errors import InputError
-
-    i, slash, n = text.partition("/")
-    if not (slash and i.isdigit() and n.isdigit()):
-        raise InputError("no such shard", expected="i/n, such as 0/4", got=text)
-    return int(i), int(n)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    from opalesce.report.clean import clean
-
-    typer.echo(json.dumps(clean(document), indent=1, ensure_ascii=False))
-
-
-class _Progress:
-    """One status line with an ETA on a terminal; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._status: Any = None
-        self._since: dict[str, float] = {}
-
-    def __enter__(self) -> _Progress:
-        if sys.stderr.isatty():
-            from rich.console import Console
-
-            self._status = Console(stderr=True).status("starting")
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def __call__(self, line: str) -> None:
-        if self._status is not None:
-            from rich.text import Text
-
-            self._status.update(Text(line + self._eta(line)))
-
-    def _eta(self, line: str) -> str:
-        """Time left, from "what: i of n" lines with the same beginning."""
-        import re
-        import time
-
-        found = re.fullmatch(r"(.+): (\d+) of (\d+)", line)
-        if not found:
-            return ""
-        start = self._since.setdefault(found[1], time.monotonic())
-        done, total = int(found[2]), int(found[3])
-        if not done:
-            return ""
-        left = (time.monotonic() - start) / done * (total - done)
-        return f" (about {left:.0f} s left)" if total > done else ""
-
-
-def spread(argv: Sequence[str]) -> list[str]:
-    """`--null a b c` becomes `--null a --null b --null c`, so that shell globs work."""
-    out: list[str] = []
-    option = ""
-    for word in argv:
-        if word in ("--null", "--seeds"):
-            option = word
-        elif word.startswith("-"):
-            option = ""
-            out.append(word)
-        elif option:
-            out += [option, word]
-        else:
-            out.append(word)
-    return out
+def _unreadable(ds: Any, run: Run) -> list[float]:
+    """Steps of the checkpoints that could not be opened."""
+    if "fingerprint" not in ds.coords:
+        return []
+    known = dict(zip(ds["step"].values.tolist(), ds["fingerprint"].values.tolist(), strict=True))
+    return [float(c.step) for c in run.checkpoints if not known.get(float(c.step))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (the console script passes it on)."""
-    words = spread(sys.argv[1:] if argv is None else argv)
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return int(app(words, standalone_mode=False) or 0)
+        return int(app(spread(words), standalone_mode=False) or 0)
     except OpalesceError as error:
-        typer.echo(f"opalesce: {error}", err=True)
+        say(f"opalesce: {error}", err=True)
         return error.exit_code
     except typer.Abort:
-        typer.echo("opalesce: interrupted; what was measured is kept", err=True)
+        say("opalesce: interrupted; what was measured is kept", err=True)
+        return BAD_INPUT
+    except OSError as error:  # a disk that is full, a folder that went away: the machine, not the program
+        say(f"opalesce: {error.filename or 'a file'} cannot be read or written\n  got: {error}", err=True)
         return BAD_INPUT
     except Exception as error:
-        if hasattr(error, "format_message"):  # click's own usage errors
-            typer.echo(f"opalesce: {error.format_message()}\n  try: opalesce --help", err=True)
+        if hasattr(error, "format_message"):
+            say(usage(error, words), err=True)
             return BAD_INPUT
         traceback.print_exc()
-        typer.echo("opalesce: internal fault; please report the lines above", err=True)
+        say("opalesce: internal fault; please report the lines above", err=True)
         return FAULT

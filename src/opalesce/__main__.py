@@ -1,0 +1,7 @@
+"""`python -m opalesce`: the command line."""
+
+import sys
+
+from opalesce.cli import main
+
+sys.exit(main())
