@@ -212,10 +212,13 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
 def _open(path: Path) -> Run:
     """Open a run and say what the scan took and left."""
     from collections import Counter
+    from dataclasses import replace
 
+    from opalesce.report.clean import clean
     from opalesce.runs.open import open as open_run
 
     run = open_run(path)
+    run = replace(run, name=clean(run.name))  # a name that is not text cannot be written anywhere
     took = Counter(kind for _, kind in run.scan.took)
     kinds = ", ".join(f"{n} {kind}" for kind, n in took.items())
     say(f"{run.name}: took {kinds or 'nothing'}; left {len(run.scan.left)}", err=True)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+_NO_CELL = "which this module lacks$|^no checkpoint at this step$"  # sentences of measure/sweep.py
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -20,7 +21,8 @@ def tidy(ds: Any) -> Any:
     Returns
     -------
     pandas.DataFrame
-        Cells that cannot exist (an observable on a module that lacks its view) and cells with
+        Cells that cannot exist (an observable on a module that lacks its view, or at a logged step
+        without a checkpoint) and cells with
         neither value nor status are left out.
     """
     import pandas as pd
@@ -39,7 +41,7 @@ def tidy(ds: Any) -> Any:
     out = pd.concat(parts, ignore_index=True)
     for column, empty in (("module", ""), ("status", ""), ("stderr", float("nan"))):
         out[column] = out[column].fillna(empty) if column in out else empty
-    needless = out["status"].str.contains("which this module lacks")
+    needless = out["status"].str.contains(_NO_CELL, regex=True)
     return out[~needless & (out["value"].notna() | (out["status"] != ""))].reset_index(drop=True)
 
 
