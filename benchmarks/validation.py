@@ -11,6 +11,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,19 @@ def _spread(n: int) -> np.ndarray:
     return np.linspace(1.0, 3.0, n)
 
 
+@lru_cache(maxsize=8)
+def null_table(n: int, stated: bool = False) -> NullTable:
+    """The null table of one design, shared by the cells of a process."""
+    return NullTable(design(n, _spread(n) if stated else None), first=1999)
+
+
 def null_series(kind: str, n: int, b: int, rng: np.random.Generator, d: Design) -> np.ndarray:
     """b series (n, b) in which nothing sharp happens."""
     if kind == "white":
         return rng.standard_normal((n, b))
     if kind == "ar1":
         return ar1(rng, n, 0.7, b).T
-    if kind == "heteroscedastic":
+    if kind in ("heteroscedastic", "drifting"):  # the errors are stated in the first, not in the second
         return _spread(n)[:, None] * rng.standard_normal((n, b))
     if kind == "smooth":  # a random member of S, large against the noise, a new one for each series
         return d.null @ (30 * rng.standard_normal((d.null.shape[1], b))) + ar1(rng, n, 0.7, b).T
@@ -55,8 +62,8 @@ def null_series(kind: str, n: int, b: int, rng: np.random.Generator, d: Design) 
 def calibration(n: int, kind: str, series: int, seed: int) -> dict[str, Any]:
     """Rejection rate of M1 at alpha; every parameter is estimated anew for each series."""
     rng = np.random.default_rng([seed, n, hash_of(kind)])
-    d = design(n, _spread(n) if kind == "heteroscedastic" else None)
-    table = NullTable(d, first=4999)
+    table = null_table(n, kind == "heteroscedastic")
+    d = table.design
     sharp, smooth = d.statistics(null_series(kind, n, series, rng, d))
     p = table.p_values(sharp)
     q = table.p_values(smooth, which=1)
@@ -74,8 +81,8 @@ def calibration(n: int, kind: str, series: int, seed: int) -> dict[str, Any]:
 def worst_smooth(n: int, series: int, members: int, seed: int) -> dict[str, Any]:
     """Rejection rate over many members of S with the same noise: the scan for the worst one."""
     rng = np.random.default_rng([seed, n, 77])
-    d = design(n)
-    critical = NullTable(d, first=4999).critical(ALPHA)
+    table = null_table(n)
+    d, critical = table.design, table.critical(ALPHA)
     noise = ar1(rng, n, 0.7, series).T
     rates = []
     for _ in range(members):
@@ -87,8 +94,8 @@ def worst_smooth(n: int, series: int, members: int, seed: int) -> dict[str, Any]
 def power(n: int, phi: float, height: float, series: int, seed: int) -> dict[str, Any]:
     """Chance that a step (a twentieth of a spacing wide, anywhere in the middle 80 %) is found."""
     rng = np.random.default_rng([seed, n, int(100 * phi), int(100 * height)])
-    d = design(n)
-    table = NullTable(d, first=4999)
+    table = null_table(n)
+    d = table.design
     places = rng.uniform(0.1, 0.9, series) * (n - 1)
     y = height * logistic(d.u[:, None], places, 0.05) + ar1(rng, n, phi, series).T
     rate = float((table.p_values(d.statistics(y)[0]) <= ALPHA).mean())
@@ -101,8 +108,8 @@ def coverage(n: int, phi: float, height: float, width: float, series: int, seed:
     `raw` is the inverted test, `printed` the interval widened to the least interval of one spacing.
     """
     rng = np.random.default_rng([seed, n, int(100 * phi), int(100 * height), int(100 * width)])
-    d = design(n)
-    critical = NullTable(d, first=4999).critical(ALPHA)
+    table = null_table(n)
+    d, critical = table.design, table.critical(ALPHA)
     hits = []
     for _ in range(series):
         place = rng.uniform(0.15, 0.85) * (n - 1)
@@ -138,7 +145,7 @@ def cells(part: str, quick: bool, seed: int) -> Iterator[Cell]:
     """Every cell of one part: file name, function, arguments."""
     if part == "calibration":
         for n in SIZES:
-            for kind in ("white", "ar1", "heteroscedastic", "smooth"):
+            for kind in ("white", "ar1", "heteroscedastic", "drifting", "smooth"):
                 yield (
                     f"calibration-{n}-{kind}",
                     calibration,

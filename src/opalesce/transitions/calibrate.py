@@ -95,23 +95,35 @@ def _key(design: Design) -> list[int]:
         h.update(np.round(part / design.spacing, 9).tobytes())
     if design.stderr is not None:
         h.update(np.round(design.stderr / design.stderr.mean(), 9).tobytes())
+    if design.clock is not None:
+        h.update(np.round(design.clock / design.clock[-1], 9).tobytes())
     h.update(str(design.null.shape).encode())
     return [int.from_bytes(h.digest()[i : i + 4], "little") for i in range(0, 16, 4)]
 
 
 @lru_cache(maxsize=64)
-def _cached(u: bytes, wstar: float, stderr: bytes | None, extra: bytes | None) -> NullTable:
+def _cached(
+    u: bytes, wstar: float, stderr: bytes | None, extra: bytes | None, clock: bytes | None
+) -> NullTable:
     points = np.frombuffer(u)
     columns = None if extra is None else np.frombuffer(extra).reshape(len(points), -1)
     errors = None if stderr is None else np.frombuffer(stderr)
-    return NullTable(Design(points, wstar, errors, columns))
+    raw = None if clock is None else np.frombuffer(clock)
+    return NullTable(Design(points, wstar, errors, columns, clock=raw))
 
 
-def table(u: Array, wstar: float, stderr: Array | None = None, extra: Array | None = None) -> NullTable:
+def table(
+    u: Array,
+    wstar: float,
+    stderr: Array | None = None,
+    extra: Array | None = None,
+    clock: Array | None = None,
+) -> NullTable:
     """The (shared) null table of a design; witnesses on one axis use the same."""
     return _cached(
         np.ascontiguousarray(u, float).tobytes(),
         float(wstar),
         None if stderr is None else np.ascontiguousarray(stderr, float).tobytes(),
         None if extra is None or not extra.shape[1] else np.ascontiguousarray(extra, float).tobytes(),
+        None if clock is None else np.ascontiguousarray(clock, float).tobytes(),
     )

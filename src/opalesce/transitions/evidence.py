@@ -116,7 +116,8 @@ def null_table(w: Witness, setting: Setting) -> NullTable:
     """The null table of a witness's design: its places, stated errors and known events."""
     u = setting.axis.u(w.x)
     wstar = setting.resolution(u)
-    return table(u, wstar, w.errors(), event_columns(u, setting.events, setting.axis))
+    clock = w.x if setting.axis.scale == "log" else None
+    return table(u, wstar, w.errors(), event_columns(u, setting.events, setting.axis), clock)
 
 
 def first_look(w: Witness, setting: Setting) -> Evidence:

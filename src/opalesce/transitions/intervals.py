@@ -17,7 +17,7 @@ from opalesce.transitions.scan import ChangeFit, Design
 from opalesce.transitions.smooth import logistic
 
 Array = NDArray[np.float64]
-DROP = 5.0  # log-likelihood units below the best at which a noise model is left out
+DROP = 3.0  # log-likelihood units below the best at which a noise model is left out
 CAP = 25.0  # LR beyond which no c0 is worth simulating
 NEAR = 3.0  # spacings around the best place that get a fine grid
 FINE = 16  # fine places per spacing

@@ -1,14 +1,16 @@
-"""Noise of a witness: an Ornstein-Uhlenbeck process in u, mixed with the stated errors.
+"""Noise of a witness: an Ornstein-Uhlenbeck process whose size may drift, mixed with stated errors.
 
-The covariance of the n observations is
+The covariance of the n observations is s^2 C, with the scale s^2 always estimated and C from a
+grid (docs/decisions/0002-court-noise.md):
 
-    Sigma = s^2 [ (1 - lam) D + lam R_phi ],
-    D = diag(se^2) / mean(se^2),   R_phi[i, j] = phi ** (|u_i - u_j| / delta),
+    without stated errors   C = S R S,                    S = diag(drift ** ((i - mean) / n))
+    with stated errors      C = (1 - lam) D + lam R   or  C = D^(1/2) R D^(1/2),
+                            D = diag(se^2) / mean(se^2)
 
-with delta the median spacing, so phi is the correlation of neighbours on a regular axis.
-Without stated errors lam = 1. The scale s^2 is always estimated: an evaluation repeated on the
-same items scatters less along the axis than its standard error says, a noisy trainer more
-(docs/decisions/0002-court-noise.md).
+    R[i, j] = phi ** (|t_i - t_j| / delta),  delta the median spacing of t,
+
+so phi is the correlation of neighbours. The clock t is u, or the raw axis x where that is another
+thing: noise of a trainer is as long as so many steps, not as so many decades.
 """
 
 from __future__ import annotations
@@ -22,17 +24,27 @@ Array = NDArray[np.float64]
 
 # From white noise to nearly a random walk. The scan statistic hardly depends on phi
 # (docs/decisions/0002-court-noise.md), so a coarse grid is enough.
-PHIS = (0.0, 0.2, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 0.995)
+PHIS = (0.0, 0.3, 0.55, 0.75, 0.88, 0.96, 0.995)
+CLOCK_PHIS = (0.5, 0.85)
+DRIFTS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # noise sd at the end over that at the start
 LAMS = (0.0, 0.3, 0.7, 1.0)
 PHIS_WITH_ERRORS = (0.0, 0.4, 0.7, 0.88, 0.98)
+CLOCK_PHIS_WITH_ERRORS = (0.5, 0.8, 0.95)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """One point of the noise grid: neighbour correlation `phi`, share `lam` of the OU part."""
+    """One point of the noise grid.
+
+    `phi`: correlation of neighbours; `drift`: sd at the end over sd at the start; `lam`: share of
+    the OU part beside the stated errors, None when the errors scale it; `raw`: correlated along
+    the raw axis instead of u.
+    """
 
     phi: float
-    lam: float = 1.0
+    drift: float = 1.0
+    lam: float | None = 1.0
+    raw: bool = False
 
 
 def spacing(u: Array) -> float:
@@ -40,16 +52,27 @@ def spacing(u: Array) -> float:
     return float(np.median(np.diff(u)))
 
 
-def grid(stderr: Array | None) -> tuple[Noise, ...]:
-    """The noise models over which every p-value is maximised."""
-    if stderr is None:
-        return tuple(Noise(p) for p in PHIS)
-    pairs = {(p if lam > 0 else 0.0, lam) for p in PHIS_WITH_ERRORS for lam in LAMS}
-    return tuple(Noise(p, lam) for p, lam in sorted(pairs))
+def grid(stated: bool, clock: bool) -> tuple[Noise, ...]:
+    """The noise models over which every p-value is maximised.
+
+    Parameters
+    ----------
+    stated : bool
+        Standard errors are stated.
+    clock : bool
+        The raw axis is not u.
+    """
+    if not stated:
+        out = [Noise(phi, drift) for phi in PHIS for drift in DRIFTS]
+        return tuple(out + [Noise(phi, d, raw=True) for phi in CLOCK_PHIS for d in DRIFTS if clock])
+    pairs = sorted({(phi if lam > 0 else 0.0, lam) for phi in PHIS_WITH_ERRORS for lam in LAMS})
+    out = [Noise(phi, lam=lam) for phi, lam in pairs]
+    out += [Noise(phi, lam=None) for phi in PHIS_WITH_ERRORS[1:]]
+    return tuple(out + [Noise(phi, lam=None, raw=True) for phi in CLOCK_PHIS_WITH_ERRORS if clock])
 
 
-def correlation(u: Array, noise: Noise, stderr: Array | None = None) -> Array:
-    """Sigma / s^2 of the module docstring, shape (n, n).
+def covariance(u: Array, noise: Noise, stderr: Array | None = None, clock: Array | None = None) -> Array:
+    """C of the module docstring, shape (n, n), with mean diagonal 1.
 
     Parameters
     ----------
@@ -58,11 +81,18 @@ def correlation(u: Array, noise: Noise, stderr: Array | None = None) -> Array:
     noise : Noise
     stderr : array, shape (n,), optional
         Stated standard errors; only their ratios matter.
+    clock : array, shape (n,), optional
+        Raw axis, for noise correlated along it.
     """
     n = len(u)
-    gaps = np.abs(u[:, None] - u[None, :]) / spacing(u)
-    ou = noise.phi**gaps if noise.phi > 0 else np.eye(n)
+    t = clock if noise.raw and clock is not None else u
+    ou = noise.phi ** (np.abs(t[:, None] - t[None, :]) / spacing(t)) if noise.phi > 0 else np.eye(n)
     if stderr is None:
-        return ou
-    shape = np.diag(stderr**2 / np.mean(stderr**2))
-    return (1.0 - noise.lam) * shape + noise.lam * ou
+        sd = noise.drift ** (np.arange(n) / (n - 1.0))
+    elif noise.lam is None:
+        sd = stderr
+    else:
+        share = np.diag(stderr**2 / np.mean(stderr**2))
+        return (1.0 - noise.lam) * share + noise.lam * ou
+    sd = sd / np.sqrt(np.mean(sd**2))
+    return np.asarray(sd[:, None] * ou * sd[None, :])

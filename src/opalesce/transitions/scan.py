@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from opalesce.errors import InputError
-from opalesce.transitions.noise import Noise, correlation, grid, spacing
+from opalesce.transitions.noise import Noise, covariance, grid, spacing
 from opalesce.transitions.smooth import logistic, orthonormal, spline
 
 Array = NDArray[np.float64]
@@ -82,6 +82,8 @@ class Design:
     places, widths : arrays, optional
         Candidates; by default all points and midpoints, and widths from a twentieth of a spacing
         to W*/2 in octaves.
+    clock : array, shape (n,), optional
+        Raw axis values where they are not u: noise may be correlated along them instead.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class Design:
         extra: Array | None = None,
         places: Array | None = None,
         widths: Array | None = None,
+        clock: Array | None = None,
     ) -> None:
         u = np.asarray(u, float)
         if u.ndim != 1 or len(u) < MIN_POINTS:
@@ -110,7 +113,8 @@ class Design:
             raise InputError("the axis must be strictly increasing", got="repeated or unsorted places")
         self.u, self.wstar, self.spacing = u, float(wstar), spacing(u)
         self.stderr = None if stderr is None else np.asarray(stderr, float)
-        self.noises = grid(self.stderr)
+        self.clock = None if clock is None else np.asarray(clock, float)
+        self.noises = grid(self.stderr is not None, self.clock is not None)
         null = spline(u, wstar)
         if extra is not None and extra.shape[1]:
             null = np.column_stack([null, extra])
@@ -158,7 +162,7 @@ class Design:
         return p.ravel(), w.ravel()
 
     def _whiten(self, noise: Noise) -> Whitened:
-        sigma = correlation(self.u, noise, self.stderr)
+        sigma = covariance(self.u, noise, self.stderr, self.clock)
         logdet, contrast = _contrast(self.basis, sigma)
         n = len(self.u)
         centred, _ = np.linalg.qr(np.column_stack([np.ones(n), np.eye(n)[:, : n - 1]]))
