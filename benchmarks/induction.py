@@ -50,7 +50,13 @@ def verdicts(run: Any, nulls: list[Path]) -> dict[str, Any]:
             if x.verdict == "TRANSITION"
         ],
         "cards": {
-            c.evidence.witness.name: [str(c.verdict), c.evidence.place.value, c.evidence.p_adjusted]
+            c.evidence.witness.name: [
+                str(c.verdict),
+                c.evidence.place.value,
+                c.evidence.p_adjusted,
+                c.evidence.place.low,
+                c.evidence.place.high,
+            ]
             for c in t.hearing.cards
         },
         "groups": len(groups(t.hearing)),

@@ -88,6 +88,14 @@ def detail(trial: Trial, t: Transition, labels: Mapping[str, str], first: Transi
         out.append("One seed: another may differ, and the place may be luck.")
     if not any(c.evidence.witness.n_twins for c in cards):
         out.append("No null run: judged against the model null only.")
+    for c in cards:
+        place = c.evidence.place
+        if (
+            t.verdict is Verdict.CANNOT_TELL
+            and c.evidence.p_adjusted > trial.setting.alpha
+            and np.isfinite(place.low)
+        ):
+            out.append(f"If it has a sharp part, that lies in [{number(place.low)}, {number(place.high)}].")
     if first is not None and t.verdict is not Verdict.TRANSITION:
         for c in cards:
             out += _order(c, labels, first, axis)

@@ -66,6 +66,8 @@ class Evidence:
 
     `sharp` is T of M2 over M1, with p-value `p_sharp`, family-wise `p_adjusted`; `p_smooth` is
     that of M1 over M0 (Bonferroni over the witnesses). `width` is in u (decades on a log axis).
+    The place interval
+    is given wherever something changes: where no sharp change is proven it says where one would be.
     `smallest` is the step, in units of the witness, that is seen with probability 0.8; `false_alarm`
     the rate of this test alone at the fitted noise, at level alpha / `shared`.
     """
@@ -171,7 +173,7 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
         halfway=halfway(e, setting, rng),
         event=_event(e, setting),
     )
-    if e.p_adjusted > setting.alpha:
+    if min(e.p_adjusted, e.p_smooth) > setting.alpha:
         return out
     b = bounds(t.design, y, fit, rng, LEVEL)
     fit = b.fit
