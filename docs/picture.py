@@ -1,11 +1,13 @@
 """Screenshot of a report for the README: python docs/picture.py demo/report.html docs/images/report.png."""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
 
 
 def picture(page: Path, target: Path, width: int = 1100, height: int = 1210) -> None:
@@ -21,7 +23,7 @@ def picture(page: Path, target: Path, width: int = 1100, height: int = 1210) -> 
             f"--user-data-dir={profile}",
         ):
             options.add_argument(flag)
-        driver = webdriver.Chrome(options=options)
+        driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         try:
             driver.get(page.resolve().as_uri())
             driver.implicitly_wait(10)

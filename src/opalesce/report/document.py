@@ -288,7 +288,7 @@ def _how(trial: Trial) -> dict[str, Any]:
         "files": _files(trial),
         "command": phrases.command(sys.argv),
         "time": made.get("time", ""),
-        "false_alarm": phrases.false_alarm(trial),
+        "false_alarm": f"{phrases.declared(trial)} {phrases.false_alarm(trial)}",
         "twins": len(trial.twins),
         "seeds": 1 + len(trial.seeds),
         "methods": [{"key": k, "title": phrases.bib_title(known[k])} for k in keys],

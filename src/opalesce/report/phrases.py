@@ -113,6 +113,11 @@ def _size(c: Card, labels: Mapping[str, str]) -> str:
     if w.twins is not None:
         text += f"; twins {number(w.twins[:, :k].mean())} → {number(w.twins[:, -k:].mean())}"
         text += f"; excess over twins {span(e.excess)}"
+    if e.twin is not None and np.isfinite(e.twin.ratio.value):
+        text += (
+            f"; sharp height {span(e.twin.ratio)} times the largest of a twin "
+            f"(rank p = {e.twin.rank_p:.2g}, {e.twin.n} twins)"
+        )
     if np.isfinite(e.halfway.value):
         text += f"; half-way at {span(e.halfway)}"
     return text + "."
@@ -138,6 +143,15 @@ def sentence(text: str) -> str:
     """First letter large, full stop at the end."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def declared(trial: Trial) -> str:
+    """What was fixed before the data was judged (COURT 2 and 3)."""
+    axis, given = trial.setting.axis, trial.setting.events
+    u = f"u = log10(1 + {axis.name} / {axis.x1:g})" if axis.scale == "log" else f"u = {axis.name}"
+    events = f"{len(given)} known event{'s' * (len(given) != 1)}" if given else "no known event"
+    burn = "what twins show too is subtracted" if trial.twins else "no twin shows the first transient"
+    return f"Declared before judging: {u}; {events}; no burn-in is cut ({burn})."
 
 
 def false_alarm(trial: Trial) -> str:
