@@ -60,6 +60,16 @@ def test_nothing_planted_nothing_known(design):
     assert np.median(length) > 20
 
 
+@pytest.mark.parametrize("place", [15.3, 15.5, 15.8])
+def test_a_step_in_a_gap_may_be_anywhere_in_the_gap(design, place):
+    """The likelihood is flat between two points, so the points bound the interval, not the grid inside."""
+    rng = np.random.default_rng(8)
+    y = 100 * (design.u > place) + rng.standard_normal(41)
+    low, high = place_interval(design, y, design.fit(y), rng, replicates=100)
+    assert low <= 15
+    assert high >= 16
+
+
 def test_a_higher_level_gives_a_longer_interval(design):
     rng = np.random.default_rng(2)
     y = 5 * logistic(design.u, 20.3, 2.0) + rng.standard_normal(41)

@@ -67,6 +67,7 @@ RULES = [
     ("at a known event", but(event=Event(10.0, "decay start")), Verdict.NOT_SUPPORTED, False),
     ("surely wider than W*/2", but(width=Estimate(4.0, 2.6, 6.0)), Verdict.CROSSOVER, False),
     ("width on both sides of W*/2", but(width=Estimate(2.0, 1.0, 2.6)), Verdict.CANNOT_TELL, True),
+    ("fitted wide, not surely so", but(width=Estimate(4.0, 1.0, 6.0)), Verdict.CANNOT_TELL, True),
     ("width just inside", but(width=Estimate(2.0, 1.0, 2.5)), None, True),
     ("less than a quarter of the range", but(height=Estimate(2.4)), Verdict.CROSSOVER, True),
     ("downwards is as good", but(height=Estimate(-6.0)), None, True),
