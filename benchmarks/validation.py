@@ -54,6 +54,8 @@ def null_series(kind: str, n: int, b: int, rng: np.random.Generator, d: Design) 
         return ar1(rng, n, 0.7, b).T
     if kind in ("heteroscedastic", "drifting"):  # the errors are stated in the first, not in the second
         return _spread(n)[:, None] * rng.standard_normal((n, b))
+    if kind == "drifting-ar1":
+        return _spread(n)[:, None] * ar1(rng, n, 0.7, b).T
     if kind == "smooth":  # a random member of S, large against the noise, a new one for each series
         return d.null @ (30 * rng.standard_normal((d.null.shape[1], b))) + ar1(rng, n, 0.7, b).T
     raise ValueError(kind)
@@ -145,7 +147,7 @@ def cells(part: str, quick: bool, seed: int) -> Iterator[Cell]:
     """Every cell of one part: file name, function, arguments."""
     if part == "calibration":
         for n in SIZES:
-            for kind in ("white", "ar1", "heteroscedastic", "drifting", "smooth"):
+            for kind in ("white", "ar1", "heteroscedastic", "drifting", "drifting-ar1", "smooth"):
                 yield (
                     f"calibration-{n}-{kind}",
                     calibration,

@@ -24,12 +24,12 @@ Array = NDArray[np.float64]
 
 # From white noise to nearly a random walk. The scan statistic hardly depends on phi
 # (docs/decisions/0002-court-noise.md), so a coarse grid is enough.
-PHIS = (0.0, 0.3, 0.55, 0.75, 0.88, 0.96, 0.995)
+PHIS = (0.0, 0.4, 0.75, 0.94, 0.995)
 CLOCK_PHIS = (0.5, 0.85)
-DRIFTS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # noise sd at the end over that at the start
-LAMS = (0.0, 0.3, 0.7, 1.0)
-PHIS_WITH_ERRORS = (0.0, 0.4, 0.7, 0.88, 0.98)
-CLOCK_PHIS_WITH_ERRORS = (0.5, 0.8, 0.95)
+DRIFTS = (0.2, 1.0, 5.0)  # noise sd at the end over that at the start
+LAMS = (0.0, 0.5, 1.0)
+PHIS_WITH_ERRORS = (0.0, 0.5, 0.85, 0.98)
+CLOCK_PHIS_WITH_ERRORS = (0.5, 0.9)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def grid(stated: bool, clock: bool) -> tuple[Noise, ...]:
     """
     if not stated:
         out = [Noise(phi, drift) for phi in PHIS for drift in DRIFTS]
-        return tuple(out + [Noise(phi, d, raw=True) for phi in CLOCK_PHIS for d in DRIFTS if clock])
+        return tuple(out + [Noise(phi, raw=True) for phi in CLOCK_PHIS if clock])
     pairs = sorted({(phi if lam > 0 else 0.0, lam) for phi in PHIS_WITH_ERRORS for lam in LAMS})
     out = [Noise(phi, lam=lam) for phi, lam in pairs]
     out += [Noise(phi, lam=None) for phi in PHIS_WITH_ERRORS[1:]]
