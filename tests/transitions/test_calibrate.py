@@ -80,6 +80,16 @@ def test_stated_errors_and_uneven_places(regular):
             assert (p <= alpha).sum() <= most(alpha)
 
 
+@pytest.mark.parametrize("drift", [5.0, 1 / 9])
+@pytest.mark.parametrize("phi", [0.0, 0.7])
+def test_noise_that_grows_or_dies_away(regular, drift, phi):
+    """Unstated, between two drifts of the grid and at its end, white and correlated."""
+    sd = drift ** np.linspace(0, 1, N)
+    p = regular.p_values(regular.design.statistics(sd[:, None] * ar1(phi, SERIES, 6))[0])
+    for alpha in LEVELS:
+        assert (p <= alpha).sum() <= most(alpha)
+
+
 def test_a_null_without_correlation_would_be_noticed(regular):
     """The same test with the correlation left out of model and table convicts AR(1) 0.7 far too often."""
     d = regular.design
