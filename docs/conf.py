@@ -19,7 +19,6 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build", "reference/generated"]
-suppress_warnings = ["toc.empty_glob"]
 html_theme = "alabaster"
 html_title = f"opalesce {release}"
 html_theme_options = {"description": "The moment of change becomes visible.", "page_width": "1100px"}
