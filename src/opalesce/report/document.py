@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,13 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from opalesce.cite import references
 from opalesce.errors import OpalesceError
-from opalesce.observables.registry import REGISTRY
-from opalesce.provenance import provenance
 from opalesce.report import phrases
+from opalesce.report.how import how
 from opalesce.runs.check import Finding
-from opalesce.transitions.calibrate import FIRST
 from opalesce.transitions.court import Card
 from opalesce.transitions.evidence import Evidence
 from opalesce.transitions.result import Transition, Trial
@@ -31,15 +27,6 @@ ORDER = (
     (Verdict.DATA_FAULT, "D"),
     (Verdict.NOT_SUPPORTED, ""),
     (Verdict.CANNOT_TELL, ""),
-)
-# Methods of the court itself; those of the observables are added from their sources.
-METHODS = (
-    "westfall1993resampling",
-    "besag1991sequential",
-    "uhlenbeck1930theory",
-    "patterson1971recovery",
-    "benjamini1995controlling",
-    "benjamini2008screening",
 )
 
 
@@ -100,7 +87,7 @@ def document(trial: Trial) -> dict[str, Any]:
             for c in h.cards
         ],
         "notes": list(trial.notes),
-        "how": _how(trial),
+        "how": how(trial),
     }
 
 
@@ -263,52 +250,3 @@ def _heatmap(trial: Trial) -> dict[str, Any] | None:
                 "note": "Exploratory: no verdict is given on single modules.",
             }
     return None
-
-
-def _how(trial: Trial) -> dict[str, Any]:
-    cards, ranked = trial.hearing.cards, trial.hearing.exploratory
-    called = [c.evidence.witness.name for c in cards] + [e.witness.name for e, _ in ranked]
-    sources = [
-        REGISTRY[n.partition("@")[0]].source.split(",")[0].strip()
-        for n in called
-        if n.partition("@")[0] in REGISTRY
-    ]
-    known = references()
-    keys = [k for k in dict.fromkeys([*METHODS, *sources]) if k in known]
-    made = provenance()
-    return {
-        "tests": 2 * (len(cards) + len(ranked)) * (1 + len(trial.seeds)),
-        "primary": len(cards),
-        "exploratory": len(ranked),
-        "correction": "Westfall-Young step-down over the primary witnesses of each run; "
-        "Benjamini-Hochberg over the exploratory ones",
-        "simulations": f"{FIRST} or more null series for each of the noise correlations of every design",
-        "seed": trial.seed,
-        "versions": made.get("versions", {}),
-        "files": _files(trial),
-        "command": phrases.command(sys.argv),
-        "time": made.get("time", ""),
-        "false_alarm": f"{phrases.declared(trial)} {phrases.false_alarm(trial)}",
-        "twins": len(trial.twins),
-        "seeds": 1 + len(trial.seeds),
-        "methods": [{"key": k, "title": phrases.bib_title(known[k])} for k in keys],
-        "bibtex": "\n\n".join(known[k] for k in keys),
-    }
-
-
-def _files(trial: Trial) -> list[dict[str, str]]:
-    """Fingerprint of each checkpoint read, and the files of the curves."""
-    out = []
-    for m in (trial.main, *(m for m, _ in trial.seeds), *(m for m, _ in trial.twins)):
-        if m.dataset is not None and "fingerprint" in m.dataset.coords:
-            prints = dict(zip(m.dataset["step"].values, m.dataset["fingerprint"].values, strict=True))
-            for c in m.run.checkpoints:
-                if prints.get(c.step):
-                    out.append(
-                        {"path": f"{m.run.name}/{c.paths[0].name}", "fingerprint": str(prints[c.step])}
-                    )
-        for name, kind in m.run.scan.took:
-            path = (m.run.path or Path()) / name
-            if kind != "safetensors" and path.is_file():
-                out.append({"path": f"{m.run.name}/{name}", "sha256": phrases.sha256(path)})
-    return out
