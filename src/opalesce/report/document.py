@@ -212,7 +212,7 @@ def _transition(
 def _health(findings: Sequence[Finding]) -> dict[str, Any]:
     severities = {f.severity for f in findings}
     status = "findings" if severities & {"fault", "warning"} else "notes" if severities else "clean"
-    rows = [{**asdict(f), "file": Path(f.file).name} for f in findings]
+    rows = [{**asdict(f), "file": ", ".join(Path(p).name for p in f.file.split(", "))} for f in findings]
     return {"status": status, "findings": rows}
 
 

@@ -37,7 +37,8 @@ def how(trial: Trial) -> dict[str, Any]:
     keys = [k for k in dict.fromkeys([*METHODS, *sources]) if k in known]
     made = provenance()
     return {
-        "tests": 2 * (len(cards) + len(ranked)) * (1 + len(trial.seeds)),
+        "tests": 2 * (len(cards) + len(ranked)) * (1 + len(trial.seeds))
+        + 2 * sum(len(h.cards) for _, h in trial.twins),
         "primary": len(cards),
         "exploratory": len(ranked),
         "correction": "Westfall-Young step-down over the primary witnesses of each run; "

@@ -78,7 +78,7 @@ def detail(trial: Trial, t: Transition, labels: Mapping[str, str], first: Transi
         )
     if len(trial.seeds):
         out.append(
-            f"{t.seeds} give this verdict; p = {t.seeds.p:.2g} that fewer than half do."
+            f"{t.seeds} give this verdict (partial-conjunction p = {t.seeds.p:.2g} for at least half)."
             if t.verdict is Verdict.TRANSITION
             else f"{t.seeds} give this verdict."
         )
@@ -98,7 +98,7 @@ def detail(trial: Trial, t: Transition, labels: Mapping[str, str], first: Transi
             out.append(f"If it has a sharp part, that lies in [{number(place.low)}, {number(place.high)}].")
     if first is not None and t.verdict is not Verdict.TRANSITION:
         for c in cards:
-            out += _order(c, labels, first, axis)
+            out += _order(c, labels, first, axis, trial.setting.alpha)
     return out
 
 
@@ -123,10 +123,10 @@ def _size(c: Card, labels: Mapping[str, str]) -> str:
     return text + "."
 
 
-def _order(c: Card, labels: Mapping[str, str], first: Transition, axis: Axis) -> list[str]:
+def _order(c: Card, labels: Mapping[str, str], first: Transition, axis: Axis, alpha: float) -> list[str]:
     """Say so when a witness that is not part of the transition has a date of its own."""
     date = c.evidence.halfway
-    if not np.isfinite(date.value) or c.evidence.p_smooth > 0.05:
+    if not np.isfinite(date.value) or c.evidence.p_smooth > alpha:
         return []
     gap = first.place.value - date.value
     if date.high < first.place.low:
@@ -170,7 +170,7 @@ def false_alarm(trial: Trial) -> str:
 
 def command(argv: Sequence[str]) -> str:
     """The command line, without the folders of this machine."""
-    return " ".join([Path(argv[0]).name, *(Path(a).name if a.startswith("/") else a for a in argv[1:])])
+    return " ".join(re.sub(r"(^|=)/(?:[^/]*/)*", r"\1", a) for a in argv)
 
 
 def bib_title(entry: str) -> str:

@@ -52,6 +52,10 @@ class NullTable:
             worst = np.maximum(worst, (1 + above) / (1 + len(sample)))
         return worst
 
+    def worst(self, value: float) -> int:
+        """The least favourable noise: the one whose null exceeds `value` most often."""
+        return int(np.argmax([self.tail(value, j) for j in range(len(self.design.models))]))
+
     def p_value(self, value: float, which: int = 0, resolve: float = 0.01) -> float:
         """One p-value, simulated until ten replicates exceed it or p is resolved below `resolve`.
 
@@ -70,6 +74,12 @@ class NullTable:
                 return worst
             total = min(goal, total * 4)
 
+    def fresh_tail(self, value: float, noise: int, rng: np.random.Generator, b: int = 2000) -> float:
+        """`tail` on replicates that did not set the critical value."""
+        root = self.design.models[noise].root
+        sharp, _ = self.design.statistics(root @ rng.standard_normal((len(root), b)))
+        return float((sharp >= value).mean())
+
     def critical(self, alpha: float, noise: int | None = None) -> float:
         """Value of T exceeded with probability alpha: in one noise model, or the largest of all."""
         chosen = range(len(self.design.models)) if noise is None else [noise]
@@ -78,9 +88,9 @@ class NullTable:
         return max(float(np.quantile(self._samples[j][0], 1 - alpha)) for j in chosen)
 
     def tail(self, value: float, noise: int) -> float:
-        """Share of null replicates of one noise model above a value of T."""
+        """Share of null replicates of one noise model at or above a value of T."""
         self.grow(noise, self.first)
-        return float((self._samples[noise][0] > value).mean())
+        return float((self._samples[noise][0] >= value).mean())
 
 
 def _key(design: Design) -> list[int]:

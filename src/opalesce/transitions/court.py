@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -50,9 +51,14 @@ class Hearing:
         return next((c for c in self.cards if c.evidence.witness.name == name), None)
 
 
-def look(witnesses: Sequence[Witness], setting: Setting, rng: np.random.Generator) -> list[Evidence]:
+def look(
+    witnesses: Sequence[Witness],
+    setting: Setting,
+    rng: np.random.Generator,
+    peers: Mapping[str, Array] | None = None,
+) -> list[Evidence]:
     """Evidence on the primary witnesses of one run, p-values corrected for all of them."""
-    looks = [first_look(w, setting) for w in witnesses]
+    looks = [first_look(w, setting, len(witnesses)) for w in witnesses]
     index = [i for i, e in enumerate(looks) if e.judged is not None]
     m = max(1, len(index))
     if index:
@@ -65,17 +71,20 @@ def look(witnesses: Sequence[Witness], setting: Setting, rng: np.random.Generato
         e = sharpen(e, setting, m, rng)
         if min(e.p_adjusted, e.p_smooth) <= setting.alpha:
             e = replace(e, twin=twin_evidence(e, setting, m), p_unflagged=_unflagged(e, setting, m))
-        out.append(replace(e, excess=excess(e.witness)))
+        out.append(replace(e, excess=excess(e.witness, (peers or {}).get(e.witness.name))))
     return out
 
 
 def _unflagged(e: Evidence, setting: Setting, m: int) -> float | None:
-    """Bonferroni p without the points that check flagged; None when it flagged none."""
+    """Bonferroni p without the points that check flagged; None when it flagged none.
+
+    NaN when too little is left to judge.
+    """
     hit = e.witness.flagged & set(e.witness.x)
     if not hit:
         return None
-    again = first_look(e.witness.without(frozenset(hit)), setting)
-    return min(1.0, m * again.p_sharp)
+    again = first_look(e.witness.without(frozenset(hit)), setting, m)
+    return min(1.0, m * again.p_sharp) if again.judged is not None else math.nan
 
 
 def judge(
@@ -84,6 +93,7 @@ def judge(
     setting: Setting,
     rng: np.random.Generator,
     seed_places: Mapping[str, Array] | None = None,
+    peers: Mapping[str, Array] | None = None,
 ) -> Hearing:
     """Verdicts on one run.
 
@@ -98,10 +108,13 @@ def judge(
     seed_places : mapping, optional
         Fitted places (in u) of each witness over all seeds, shape (S,) each; with four or more,
         agreement is tested over seeds instead of joint replicates.
+    peers : mapping, optional
+        Level of each witness at the end of the other seeds, shape (S,): they widen what is known of
+        the spread between runs.
     """
     witnesses = [w.coarse(setting.axis.u(w.x)) for w in witnesses]
     primary = [w for w in witnesses if w.primary][:MAX_PRIMARY]
-    evidence = look(primary, setting, rng)
+    evidence = look(primary, setting, rng, peers)
     by_name = {e.witness.name: e for e in evidence}
     found = []
     for e in evidence:
@@ -119,7 +132,7 @@ def _pair_power(e: Evidence, pair: Evidence | None, setting: Setting, rng: np.ra
         return 0.0
     t, fit = pair.judged.table, pair.fit
     ratio = min(1.0, e.share) * pair.witness.spread() / fit.sigma
-    return power(t, fit.noise, ratio, t.critical(setting.alpha / 2), rng, e.fit.place, e.fit.width)
+    return power(t, fit.noise, ratio, t.critical(setting.alpha / pair.shared), rng, e.fit.place, e.fit.width)
 
 
 def agreement(

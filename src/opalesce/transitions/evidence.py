@@ -122,16 +122,22 @@ def null_table(w: Witness, setting: Setting) -> NullTable:
     return table(u, wstar, w.errors(), event_columns(u, setting.events, setting.axis), clock)
 
 
-def first_look(w: Witness, setting: Setting) -> Evidence:
-    """Fit and p-values of one witness alone; a status instead where it cannot be judged."""
+def first_look(w: Witness, setting: Setting, m: int = 1) -> Evidence:
+    """Fit and p-values of one witness alone; a status instead where it cannot be judged.
+
+    p-values are resolved down to alpha / (10 m), m witnesses sharing alpha (COURT 8).
+    """
     y = w.series()
+    if not len(y):
+        return Evidence(w, "there is no finite value; expected numbers; see opalesce check")
     if not np.all(np.isfinite(y)):
         bad = w.x[~np.isfinite(y)]
         return Evidence(
             w, f"{len(bad)} values are not finite, first at {bad[0]:g}; expected numbers; drop or mend them"
         )
     if np.ptp(y) == 0:
-        return Evidence(w, "the curve is constant: nothing to judge")
+        what = "the run equals the mean of its twins" if w.n_twins else "the curve is constant"
+        return Evidence(w, f"{what}: nothing to judge")
     try:
         t = null_table(w, setting)
     except InputError as error:
@@ -142,8 +148,8 @@ def first_look(w: Witness, setting: Setting) -> Evidence:
         w,
         judged=Judged(w.x, y, t, fit),
         sharp=fit.sharp,
-        p_sharp=t.p_value(fit.sharp),
-        p_smooth=t.p_value(fit.smooth, which=1),
+        p_sharp=t.p_value(fit.sharp, resolve=setting.alpha / m),
+        p_smooth=t.p_value(fit.smooth, which=1, resolve=setting.alpha / m),
         place=Estimate(float(setting.axis.x(fit.place)), n=len(w.x)),
         width=Estimate(fit.width, n=len(w.x)),
         height=Estimate(fit.height, n=len(w.x)),
@@ -160,18 +166,14 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
         return e
     w, t, fit, y, axis = e.witness, e.judged.table, e.fit, e.judged.y, setting.axis
     critical = t.critical(setting.alpha / m)
-    spread = w.spread()
-    step = smallest_step(t, fit.noise, critical, rng)
-    ratio = LARGE * spread / fit.sigma if fit.sigma > 0 else math.inf
-    seen = power(t, fit.noise, min(ratio, 1e6), critical, rng)
+    ratio = LARGE * w.spread() / fit.sigma if fit.sigma > 0 else math.inf
     out = replace(
         e,
-        power=seen,
+        power=power(t, fit.noise, min(ratio, 1e6), critical, rng),
         shared=m,
-        false_alarm=t.tail(critical, fit.noise),
-        smallest=step * fit.sigma,
+        false_alarm=t.fresh_tail(critical, fit.noise, rng),
+        smallest=smallest_step(t, fit.noise, critical, rng) * fit.sigma,
         halfway=halfway(e, setting, rng),
-        event=_event(e, setting),
     )
     if min(e.p_adjusted, e.p_smooth) > setting.alpha:
         return out
@@ -180,29 +182,15 @@ def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> 
     half = e.spacing / 2  # the least interval is one spacing (COURT 11)
     low, high = min(b.place[0], fit.place - half), max(b.place[1], fit.place + half)
     z = 1.645 * fit.height_se
+    n, how = len(w.x), "inverted bootstrap test"
     return replace(
         out,
         judged=replace(e.judged, fit=fit),
-        place=Estimate(
-            float(axis.x(fit.place)),
-            float(axis.x(low)),
-            float(axis.x(high)),
-            len(w.x),
-            method="inverted bootstrap test",
-        ),
-        width=Estimate(
-            fit.width,
-            min(b.width[0], fit.width),
-            max(b.width[1], fit.width),
-            len(w.x),
-            method="inverted bootstrap test",
-        ),
+        event=_event(w, fit.place, (low, high), setting),
+        place=Estimate(float(axis.x(fit.place)), float(axis.x(low)), float(axis.x(high)), n, method=how),
+        width=Estimate(fit.width, min(b.width[0], fit.width), max(b.width[1], fit.width), n, method=how),
         height=Estimate(
-            fit.height,
-            fit.height - z,
-            fit.height + z,
-            len(w.x),
-            method="at the fitted place, width and noise",
+            fit.height, fit.height - z, fit.height + z, n, method="at the fitted place, width and noise"
         ),
     )
 
@@ -242,14 +230,18 @@ def _halfway(x: Array, y: Array) -> float:
     return float(x[i] + share * (x[i + 1] - x[i]))
 
 
-def _event(e: Evidence, setting: Setting) -> Event | None:
-    """The known event whose place the change shares, within the agreement margin."""
-    near = [v for v in setting.events if abs(_u(setting, v.x) - e.fit.place) <= 2 * e.spacing]
-    return min(near, key=lambda v: abs(_u(setting, v.x) - e.fit.place)) if near else None
-
-
-def _u(setting: Setting, x: float) -> float:
-    return float(setting.axis.u(np.array([x]))[0])
+def _event(w: Witness, place: float, interval: tuple[float, float], setting: Setting) -> Event | None:
+    """The known event whose place the change shares: in its interval, or within two points of it."""
+    u = setting.axis.u(w.x)
+    at = int(np.searchsorted(u, place))
+    near = []
+    for v in setting.events:
+        if not w.x[0] <= v.x <= w.x[-1]:
+            continue
+        there = float(setting.axis.u(np.array([v.x]))[0])
+        if interval[0] <= there <= interval[1] or abs(int(np.searchsorted(u, there)) - at) <= 2:
+            near.append((abs(there - place), v))
+    return min(near, key=lambda pair: pair[0])[1] if near else None
 
 
 def dated(e: Evidence, setting: Setting, rng: np.random.Generator) -> Evidence:
@@ -259,7 +251,9 @@ def dated(e: Evidence, setting: Setting, rng: np.random.Generator) -> Evidence:
 
 
 def excess(w: Witness, peers: Array | None = None) -> Estimate:
-    """Level at the end, real minus twins, with a t interval; peers are other real seeds, shape (S, n).
+    """Level at the end, real minus twins, with a t interval.
+
+    `peers` are the end levels of the other seeds, shape (S,).
 
     The spread between runs is pooled over twins and real seeds, each about its own mean, and
     enlarged by (1 + 1/K) for the mean of K twins (COURT 5).
@@ -271,12 +265,14 @@ def excess(w: Witness, peers: Array | None = None) -> Estimate:
     real = float(w.y[-k:].mean())
     squares, dof = float(((twins - twins.mean()) ** 2).sum()), len(twins) - 1
     if peers is not None and len(peers):
-        ends = np.append(peers[:, -k:].mean(1), real)
+        ends = np.append(peers, real)
         squares, dof = squares + float(((ends - ends.mean()) ** 2).sum()), dof + len(ends) - 1
     value = real - float(twins.mean())
     if dof < 1:
         return Estimate(value, status="one twin and one seed: no spread between runs is known")
     from scipy.stats import t
 
+    if squares == 0:
+        return Estimate(value, n=len(twins), status="no spread between runs is seen")
     half = float(t.ppf((1 + LEVEL) / 2, dof) * math.sqrt(squares / dof * (1 + 1 / len(twins))))
     return Estimate(value, value - half, value + half, len(twins), method=f"t interval, {dof} d.o.f.")

@@ -52,18 +52,26 @@ def _corr(a: Array, b: Array) -> float:
     return float(a @ b) / size if size > 0 else 0.0
 
 
-def noise(items: Sequence[Judged], correlation: Array, b: int, rng: np.random.Generator) -> list[Array]:
+def noise(
+    items: Sequence[Judged],
+    correlation: Array,
+    b: int,
+    rng: np.random.Generator,
+    models: Sequence[int] | None = None,
+) -> list[Array]:
     """Joint noise of all witnesses, shapes (n_i, b): shared time blocks, each with its own OU.
 
-    Innovations at the same place are correlated between witnesses as measured.
+    Innovations at the same place are correlated between witnesses as measured. `models` are the
+    noise models to draw from; by default the fitted ones.
     """
+    chosen = [item.fit.noise for item in items] if models is None else models
     places = np.unique(np.concatenate([item.x for item in items]))
     root = np.linalg.cholesky(correlation)
     shared = np.einsum("ij,jnb->inb", root, rng.standard_normal((len(items), len(places), b)))
     out = []
     for i, item in enumerate(items):
         rows = np.searchsorted(places, item.x)
-        out.append(item.table.design.models[item.fit.noise].root @ shared[i][rows])
+        out.append(item.table.design.models[chosen[i]].root @ shared[i][rows])
     return out
 
 
@@ -73,13 +81,16 @@ def westfall_young(
     """Family-wise adjusted p-values by the minimum p of joint replicates (step-down).
 
     adjusted_(k) = P(min over witnesses ranked k or later of p* <= p_(k)), made monotone; never
-    below p itself and never above Bonferroni's m p, which is valid under any dependence.
+    below p itself and never above Bonferroni's m p, which is valid under any dependence. Each
+    witness's replicates come from its least favourable noise: p is the largest over the noise grid,
+    and under any other noise p* would be too large and the correction too small.
     Westfall & Young (1993), algorithm 2.8.
     """
     m = len(items)
     if m == 1:
         return p.copy()
-    draws = noise(items, residual_correlation(items), replicates, rng)
+    least = [item.table.worst(item.fit.sharp) for item in items]
+    draws = noise(items, residual_correlation(items), replicates, rng, least)
     simulated = np.array(
         [
             item.table.p_values(item.table.design.statistics(y)[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -107,7 +108,7 @@ class Trial:
             place,
             width,
             "up" if first.height.value > 0 else "down",
-            cards[0].reason,
+            next((c.reason for c in cards if c.reason.startswith("sharp")), cards[0].reason),
             max(c.evidence.p_adjusted for c in cards),
             names,
             self._seeds(names),
@@ -118,17 +119,23 @@ class Trial:
         e = c.evidence
         return Transition(
             c.verdict,
-            # a crossover is dated by its half-way point, not by a small sharp part of it
-            e.halfway if c.verdict is Verdict.CROSSOVER or e.p_adjusted > self.setting.alpha else e.place,
+            self._date(c),
             e.width,
             "up" if e.height.value > 0 else "down",
             c.reason,
-            min(e.p_adjusted, e.p_smooth) if c.verdict is Verdict.CROSSOVER else e.p_adjusted,
+            e.p_smooth if c.verdict is Verdict.CROSSOVER else e.p_adjusted,
             (e.witness.name,),
             self._seeds((e.witness.name,), c.verdict),
             unseen([c], self.setting),
             e.event,
         )
+
+    def _date(self, c: Card) -> Estimate:
+        """Half-way point of a crossover (not a small sharp part of it), place of a sharp change."""
+        e, alpha = c.evidence, self.setting.alpha
+        if min(e.p_adjusted, e.p_smooth) > alpha:
+            return Estimate(math.nan, status="nothing to place: no change beyond noise")
+        return e.halfway if c.verdict is Verdict.CROSSOVER or e.p_adjusted > alpha else e.place
 
     def _seeds(self, names: Sequence[str], verdict: Verdict = Verdict.TRANSITION) -> Seeds:
         """Over this run and its seeds: who gives the same verdict on these witnesses, and where."""
@@ -146,7 +153,7 @@ class Trial:
         axis = self.setting.axis
         ahead = Estimate(
             float(axis.x(u.value)),
-            float(axis.x(u.low)),
+            max(float(axis.x(u.low)), float(self.main.run.steps()[0])),
             float(axis.x(u.high)),
             u.n,
             u.status,
@@ -185,7 +192,7 @@ def unseen(cards: Sequence[Card], setting: Setting) -> str:
     level = setting.alpha / max(1, judged[0].shared)
     return (
         f"sharp steps below {', '.join(steps)}, at power 0.8; details finer than {x[k] - x[k - 1]:,g} "
-        f"{setting.axis.unit} near {at:,.0f}. Power for a sharp quarter of the range: "
+        f"{setting.axis.unit} near {at:,.4g}. Power for a sharp quarter of the range: "
         f"{', '.join(f'{e.power:.2f}' for e in judged)}; false alarms of each test at this n and noise: "
         f"{', '.join(f'{e.false_alarm:.3f}' for e in judged)} (nominal {level:.3g})"
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
+from opalesce.errors import InputError
 from opalesce.runs.run import Axis, Event
 
 Array = NDArray[np.float64]
@@ -29,6 +30,13 @@ def spline(u: Array, wstar: float) -> Array:
     """
     a, b = float(u[0]), float(u[-1])
     pieces = max(1, math.ceil((b - a) / wstar - 1e-9))
+    if pieces > len(u):
+        raise InputError(
+            "the resolution W* is finer than the points",
+            expected=f"at least {(b - a) / len(u):.3g}",
+            got=f"{wstar:.3g}",
+            fix="a larger --wstar",
+        )
     knots = np.concatenate([[a] * 3, np.linspace(a, b, pieces + 1), [b] * 3])
     return np.asarray(BSpline.design_matrix(np.clip(u, a, b), knots, 3).toarray())
 
@@ -40,6 +48,8 @@ def event_columns(u: Array, events: tuple[Event, ...], axis: Axis) -> Array:
     """
     columns = []
     for e in events:
+        if not float(axis.x(u[0])) <= e.x <= float(axis.x(u[-1])):
+            continue
         at = float(axis.u(np.array([e.x]))[0])
         after = u > at
         if 0 < int(after.sum()) < len(u):

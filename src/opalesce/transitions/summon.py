@@ -44,7 +44,10 @@ def summon(
     notes = [f"{run.name}: no column and no observable is called {n!r}" for n in unknown]
     ds = None
     if weights and run.checkpoints:
-        ds = measure(run, weights, out=out, n_jobs=n_jobs, progress=progress)
+        try:
+            ds = measure(run, weights, out=out, n_jobs=n_jobs, progress=progress)
+        except InputError as error:
+            notes.append(f"{run.name}: {error.what}")
     curves: dict[str, Curve] = {}
     for p in picks:
         if p.name in run.curves:
@@ -78,6 +81,9 @@ def witnesses(
         if twins and len(x) < max(MIN_POINTS, len(curve.x) // 2):
             notes.append(f"{p.key}: the null runs share only {len(x)} of {len(curve.x)} places; left out")
             twins, x = [], curve.x
+        if len(x) < len(curve.x):
+            lost = len(curve.x) - len(x)
+            notes.append(f"{p.key}: {lost} of {len(curve.x)} places are not in every null run and not judged")
         at = np.isin(curve.x, x)
         out.append(
             Witness(

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from opalesce.errors import InputError
-from opalesce.runs.check import check
+from opalesce.runs.check import Finding, check
 from opalesce.runs.events import load_events
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Axis, Event, Run
 from opalesce.transitions.court import Hearing, judge
-from opalesce.transitions.evidence import Setting
+from opalesce.transitions.evidence import END_SHARE, Setting
 from opalesce.transitions.panel import Pick, panel
 from opalesce.transitions.result import Transition, Trial
+from opalesce.transitions.smooth import resolution
 from opalesce.transitions.summon import Measured, summon, witnesses
 from opalesce.transitions.witness import Witness
 
 Source = Any  # a Run, a path, or a DataFrame
 Say = Callable[[str], object]
+Ends = dict[str, np.ndarray[Any, Any]]
 
 
 def transitions(run: Source, **options: Any) -> list[Transition]:
@@ -106,19 +109,22 @@ def _trial(
     if not 0 < alpha < 0.5:
         raise InputError("alpha is a false-alarm rate", expected="between 0 and 0.5", got=str(alpha))
     say = say or (lambda _: None)
-    main, others, nulls = _open(run), [_open(s) for s in _several(seeds)], [_open(n) for n in _several(null)]
+    opened = unique([_open(s) for s in (run, *_several(seeds), *_several(null))])
+    main, others, nulls = opened[0], opened[1 : 1 + len(_several(seeds))], opened[1 + len(_several(seeds)) :]
     known = _events(events, main)
     axis = main.axis if scale is None else Axis(main.axis.name, main.axis.unit, _scale(scale), main.axis.x1)
-    setting = Setting(axis, known, alpha, wstar)
+    ends = axis.u(main.steps()[[0, -1]])
+    setting = Setting(axis, known, alpha, resolution(axis, ends) if wstar is None else wstar)
     picks = panel(main, observables)
     say(f"checking {1 + len(others) + len(nulls)} runs")
     findings = check(main, *others, *nulls)
+    others, notes = independent(main, others, findings)
     measured = [_measure(r, picks, store, n_jobs, say) for r in (main, *others, *nulls)]
     real, twins = measured[: 1 + len(others)], measured[1 + len(others) :]
     called: dict[str, Sequence[Witness]] = {}
-    notes: list[str] = []
     for m in real:
-        called[m.run.name], more = witnesses(m, twins, picks, [f for f in findings if f.run == m.run.name])
+        mine = [f for f in findings if m.run.name in f.run.split(" and ")]
+        called[m.run.name], more = witnesses(m, twins, picks, mine)
         notes += more
     if not called[main.name]:
         raise InputError(
@@ -127,10 +133,11 @@ def _trial(
             got="; ".join(notes) or "none of the called witnesses",
             fix="name columns or observables with --observables",
         )
-    hearings = [_hear(m, called[m.run.name], setting, seed, say) for m in real]
+    peers = {m.run.name: _peers(m, real, called[m.run.name]) for m in real}
+    hearings = [_hear(m, called[m.run.name], setting, seed, say, peers=peers[m.run.name]) for m in real]
     if len(real) >= 4:  # agreement over seeds needs every seed's places first
         places = _seed_places(hearings)
-        hearings = [_hear(m, called[m.run.name], setting, seed, say, places) for m in real]
+        hearings = [_hear(m, called[m.run.name], setting, seed, say, places, peers[m.run.name]) for m in real]
     tried = _judge_twins(twins, picks, setting, seed, say) if judge_twins else []
     return Trial(
         real[0],
@@ -153,11 +160,58 @@ def _hear(
     setting: Setting,
     seed: int,
     say: Say,
-    places: dict[str, np.ndarray[Any, Any]] | None = None,
+    places: Ends | None = None,
+    peers: Ends | None = None,
 ) -> Hearing:
     say(f"judging {m.run.name}")
-    key = np.random.SeedSequence([seed, *m.run.name.encode()])
-    return judge(m.run.name, called, setting, np.random.default_rng(key), places)
+    key = np.random.SeedSequence([seed, *m.run.name.encode("utf-8", "surrogatepass")])
+    return judge(m.run.name, called, setting, np.random.default_rng(key), places, peers)
+
+
+def unique(runs: Sequence[Run]) -> list[Run]:
+    """The same runs under different names: equal names get their folder's parent, then a number."""
+    out: list[Run] = []
+    for run in runs:
+        name = run.name
+        if any(name == r.name for r in out) and run.path is not None:
+            name = f"{run.path.resolve().parent.name}/{name}"
+        base, k = name, 2
+        while any(name == r.name for r in out):
+            name, k = f"{base} ({k})", k + 1
+        out.append(replace(run, name=name))
+    return out
+
+
+def independent(main: Run, others: Sequence[Run], findings: Sequence[Finding]) -> tuple[list[Run], list[str]]:
+    """Seeds that share no fault with an earlier one; a copy is not a seed."""
+    kept, notes = [main], []
+    for run in others:
+        shared = [
+            r.name
+            for r in kept
+            for f in findings
+            if f.severity == "fault" and f.run in (f"{r.name} and {run.name}", f"{run.name} and {r.name}")
+        ]
+        if shared:
+            notes.append(f"{run.name} is left out as a seed: check finds that it repeats {shared[0]}")
+        else:
+            kept.append(run)
+    return kept[1:], notes
+
+
+def _peers(m: Measured, real: Sequence[Measured], called: Sequence[Witness]) -> Ends:
+    """Level at the end of each witness in the other seeds."""
+    out = {}
+    for w in called:
+        ends = []
+        for other in real:
+            curve = other.curves.get(w.name)
+            if other is not m and curve is not None:
+                y = curve.y[np.isfinite(curve.y)]
+                if len(y):
+                    ends.append(float(y[-max(2, round(END_SHARE * len(y))) :].mean()))
+        out[w.name] = np.array(ends)
+    return out
 
 
 def _judge_twins(

@@ -23,17 +23,21 @@ def twin_evidence(e: Evidence, setting: Setting, m: int) -> TwinEvidence | None:
     if w.twins is None or e.judged is None:
         return None
     own = e.judged.table.design.height_at(w.y, e.fit) / e.fit.height
-    looks = [first_look(_as_run(w, k), setting) for k in range(w.n_twins)]
+    looks = [first_look(_as_run(w, k), setting, m) for k in range(w.n_twins)]
     judged = [t for t in looks if t.judged is not None]
     if not judged:
         none = Estimate(math.inf)
         return TwinEvidence(w.n_twins, none, 1 / (w.n_twins + 1), False, True, own, "the twins are constant")
-    above = sum(t.sharp >= e.sharp for t in judged)
+    # like with like: one twin is judged raw, so the run beside it is too
+    real = e if w.n_twins > 1 else first_look(replace(w, twins=None), setting, m)
+    if real.judged is None:
+        return TwinEvidence(w.n_twins, Estimate(0.0), 1.0, False, False, own, "the run itself is constant")
+    above = sum(t.sharp >= real.sharp for t in judged)
     same = any(t.p_sharp * m <= setting.alpha and abs(t.fit.place - e.fit.place) <= e.margin for t in judged)
     largest = max(judged, key=lambda t: abs(t.fit.height))
-    ratio = abs(e.fit.height) / abs(largest.fit.height) if largest.fit.height else math.inf
+    ratio = abs(real.fit.height) / abs(largest.fit.height) if largest.fit.height else math.inf
     relative = math.hypot(
-        e.fit.height_se / abs(e.fit.height), largest.fit.height_se / abs(largest.fit.height)
+        real.fit.height_se / abs(real.fit.height), largest.fit.height_se / abs(largest.fit.height)
     )
     low, high = ratio * math.exp(-1.645 * relative), ratio * math.exp(1.645 * relative)
     note = "one twin: judged without another to subtract" if w.n_twins == 1 else ""
@@ -42,7 +46,7 @@ def twin_evidence(e: Evidence, setting: Setting, m: int) -> TwinEvidence | None:
         Estimate(ratio, low, high, w.n_twins, method="delta method on the log ratio"),
         (1 + above) / (1 + w.n_twins),
         same,
-        _smooth_range(e) > max(_smooth_range(t) for t in judged),
+        _smooth_range(real) > max(_smooth_range(t) for t in judged),
         own,
         note,
     )

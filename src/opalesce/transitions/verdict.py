@@ -56,6 +56,8 @@ def alone(e: Evidence, alpha: float, pair: Evidence | None, pair_power: float) -
         return Ruling(Verdict.CANNOT_TELL, e.status)
     if e.p_adjusted > alpha:
         return Ruling(*_no_rejection(e, alpha))
+    if e.p_unflagged is not None and math.isnan(e.p_unflagged):
+        return Ruling(Verdict.CANNOT_TELL, "too few points are left without those that check flagged")
     if e.p_unflagged is not None and e.p_unflagged > alpha:
         places = ", ".join(f"{x:g}" for x in sorted(e.witness.flagged)[:5])
         return Ruling(
