@@ -239,4 +239,4 @@ def requests(browser: Any) -> list[str]:
     """Addresses that the page asked for, by the performance log."""
     messages = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
     sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return sent
+    return [url for url in sent if not url.startswith("chrome:")]  # the browser's own first tab

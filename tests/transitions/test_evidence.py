@@ -100,8 +100,8 @@ def test_excess_is_a_t_interval_over_twins():
 
 def test_excess_pools_the_spread_of_seeds():
     rng = np.random.default_rng(3)
-    twins, peers, y = rng.standard_normal((2, 41)), rng.standard_normal((3, 41)), rng.standard_normal(41)
-    a, b = twins[:, -4:].mean(1), np.append(peers[:, -4:].mean(1), y[-4:].mean())
+    twins, peers, y = rng.standard_normal((2, 41)), rng.standard_normal(3), rng.standard_normal(41)
+    a, b = twins[:, -4:].mean(1), np.append(peers, y[-4:].mean())
     pooled = (a.var() * 2 + b.var() * 4) / (1 + 3)
     found = excess(Witness("w", X, y, twins=twins), peers)
     half = student.ppf(0.95, 4) * np.sqrt(pooled * 1.5)
