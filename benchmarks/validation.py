@@ -66,9 +66,10 @@ def calibration(n: int, kind: str, series: int, seed: int) -> dict[str, Any]:
     rng = np.random.default_rng([seed, n, hash_of(kind)])
     table = null_table(n, kind == "heteroscedastic")
     d = table.design
-    sharp, smooth = d.statistics(null_series(kind, n, series, rng, d))
+    y = null_series(kind, n, series, rng, d)
+    sharp, smooth = d.statistics(y)
     p = table.p_values(sharp)
-    q = table.p_values(smooth, which=1)
+    q = table.p_smooth(smooth, y)
     rate = float((p <= ALPHA).mean())
     return {
         "n": n,

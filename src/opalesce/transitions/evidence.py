@@ -68,6 +68,7 @@ class Evidence:
     that of M1 over M0 (Bonferroni over the witnesses). `width` is in u (decades on a log axis).
     The place interval
     is given wherever something changes: where no sharp change is proven it says where one would be.
+    `wander` is the range of the smooth part over the noise seen between neighbours.
     `smallest` is the step, in units of the witness, that is seen with probability 0.8; `false_alarm`
     the rate of this test alone at the fitted noise, at level alpha / `shared`.
     """
@@ -87,6 +88,7 @@ class Evidence:
     power: float = 0.0
     false_alarm: float = math.nan
     shared: int = 1
+    wander: float = 0.0
     smallest: float = math.inf
     sigma: float = math.nan
     phi: float = math.nan
@@ -149,7 +151,8 @@ def first_look(w: Witness, setting: Setting, m: int = 1) -> Evidence:
         judged=Judged(w.x, y, t, fit),
         sharp=fit.sharp,
         p_sharp=t.p_value(fit.sharp, resolve=setting.alpha / m),
-        p_smooth=t.p_value(fit.smooth, which=1, resolve=setting.alpha / m),
+        p_smooth=float(t.p_smooth(np.array([fit.smooth]), y[:, None])[0]),
+        wander=_wander(y, t.design.smooth_range(y, fit.noise)),
         place=Estimate(float(setting.axis.x(fit.place)), n=len(w.x)),
         width=Estimate(fit.width, n=len(w.x)),
         height=Estimate(fit.height, n=len(w.x)),
@@ -158,6 +161,12 @@ def first_look(w: Witness, setting: Setting, m: int = 1) -> Evidence:
         wstar=t.design.wstar,
         spacing=t.design.spacing,
     )
+
+
+def _wander(y: Array, reach: float) -> float:
+    """Reach of the smooth part over the noise sd that the differences of neighbours show (by MAD)."""
+    step = float(np.median(np.abs(np.diff(y)))) / (0.6745 * math.sqrt(2.0))
+    return reach / step if step > 0 else 0.0
 
 
 def sharpen(e: Evidence, setting: Setting, m: int, rng: np.random.Generator) -> Evidence:

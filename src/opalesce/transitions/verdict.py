@@ -112,6 +112,12 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
             f"it changes (p = {e.p_smooth:.2g}); whether sharply is not decided: a sharp quarter of its "
             f"range would be seen with power {e.power:.2f} only; more checkpoints or less noise would tell",
         )
+    if e.wander > NOTABLE:
+        return (
+            Verdict.CANNOT_TELL,
+            f"it goes {e.wander:.0f} times as far as neighbours differ, but noise as correlated as these points "
+            f"allow could do that too (p = {e.p_smooth:.2g}); more points, or a null run, would tell",
+        )
     if e.smallest <= NOTABLE * e.sigma:
         return (
             Verdict.NOT_SUPPORTED,
