@@ -69,7 +69,7 @@ def calibration(n: int, kind: str, series: int, seed: int) -> dict[str, Any]:
     y = null_series(kind, n, series, rng, d)
     sharp, smooth = d.statistics(y)
     p = table.p_values(sharp)
-    q = table.p_smooth(smooth, y)
+    q = table.p_values(smooth, which=1)
     rate = float((p <= ALPHA).mean())
     return {
         "n": n,

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from opalesce.transitions.scan import OUTSIDE, Design
+from opalesce.transitions.scan import Design
 
 Array = NDArray[np.float64]
 FIRST = 999
@@ -42,34 +42,22 @@ class NullTable:
             sharp, smooth = np.concatenate([sharp, t]), np.concatenate([smooth, s])
         self._samples[noise] = (np.sort(sharp), np.sort(smooth))
 
-    def p_smooth(self, values: Array, y: Array) -> Array:
-        """p of M1 over M0 for series y (n, b): largest over a 99 % set of the noise, plus 0.01.
-
-        Against a constant the whole noise grid would be far too cautious: a random walk does what
-        any smooth curve does. The set comes from contrasts that do not see the smooth part.
-        """
-        return np.minimum(1.0, self.p_values(values, 1, self.design.plausible(y)) + OUTSIDE)
-
-    def p_values(self, values: Array, which: int = 0, allowed: NDArray[np.bool_] | None = None) -> Array:
-        """p of each statistic (`which` 0: M2 over M1, 1: M1 over M0), largest over the noise grid.
-
-        `allowed`, shape (models, b), leaves noise models out.
-        """
+    def p_values(self, values: Array, which: int = 0) -> Array:
+        """p of each statistic (`which` 0: M2 over M1, 1: M1 over M0), largest over the noise grid."""
         worst = np.zeros(len(values))
         for j in range(len(self.design.models)):
             self.grow(j, self.first)
             sample = self._samples[j][which]
             above = len(sample) - np.searchsorted(sample, values, side="left")
-            p = (1 + above) / (1 + len(sample))
-            worst = np.maximum(worst, p if allowed is None else np.where(allowed[j], p, 0.0))
+            worst = np.maximum(worst, (1 + above) / (1 + len(sample)))
         return worst
 
     def worst(self, value: float) -> int:
         """The least favourable noise: the one whose null exceeds `value` most often."""
         return int(np.argmax([self.tail(value, j) for j in range(len(self.design.models))]))
 
-    def p_value(self, value: float, resolve: float = 0.01) -> float:
-        """One p-value of M2 over M1, resolved down to a tenth of `resolve`.
+    def p_value(self, value: float, which: int = 0, resolve: float = 0.01) -> float:
+        """One p-value (`which` as in `p_values`), resolved down to a tenth of `resolve`.
 
         Besag & Clifford (1991): stop at ten exceedances, here of the worst noise model.
         """
@@ -79,7 +67,7 @@ class NullTable:
             counts = []
             for j in range(len(self.design.models)):
                 self.grow(j, total)
-                sample = self._samples[j][0]
+                sample = self._samples[j][which]
                 counts.append((len(sample) - int(np.searchsorted(sample, value, side="left")), len(sample)))
             worst = max((1 + a) / (1 + b) for a, b in counts)
             if max(a for a, _ in counts) >= 10 or total >= goal:

@@ -151,7 +151,7 @@ def first_look(w: Witness, setting: Setting, m: int = 1) -> Evidence:
         judged=Judged(w.x, y, t, fit),
         sharp=fit.sharp,
         p_sharp=t.p_value(fit.sharp, resolve=setting.alpha / m),
-        p_smooth=float(t.p_smooth(np.array([fit.smooth]), y[:, None])[0]),
+        p_smooth=t.p_value(fit.smooth, which=1, resolve=setting.alpha / m),
         wander=_wander(y, t.design.smooth_range(y, fit.noise)),
         place=Estimate(float(setting.axis.x(fit.place)), n=len(w.x)),
         width=Estimate(fit.width, n=len(w.x)),

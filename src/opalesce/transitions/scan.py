@@ -32,8 +32,6 @@ from opalesce.transitions.smooth import logistic, orthonormal, spline
 
 Array = NDArray[np.float64]
 MIN_POINTS = 12
-CONFIDENCE_DROP = 4.61  # half the 99 % point of chi-square with two degrees of freedom
-OUTSIDE = 0.01  # what the set may miss, added to the p-value (Berger & Boos 1994)
 
 
 @dataclass(frozen=True)
@@ -214,16 +212,6 @@ class Design:
             where = np.where(value > top, k if rows is None else rows[k], where)
             top = np.maximum(top, value)
         return top, where
-
-    def plausible(self, y: Array) -> NDArray[np.bool_]:
-        """Noise models in a 99 % confidence set, by the restricted likelihood of M1; (models, b).
-
-        The contrasts of M1 do not see the smooth part, so the set is valid under M0 and M1 alike.
-        """
-        l1 = np.array(
-            [-0.5 * m.logdet - 0.5 * self.nu * _log(np.square(m.contrast @ y).sum(0)) for m in self.models]
-        )
-        return np.asarray(l1 >= l1.max(0) - CONFIDENCE_DROP)
 
     def profile(self, y: Array) -> Array:
         """max over noise of l2 for one series y (n,), by place and width; shape (P, W)."""

@@ -115,8 +115,8 @@ def _no_rejection(e: Evidence, alpha: float) -> tuple[Verdict, str]:
     if e.wander > NOTABLE:
         return (
             Verdict.CANNOT_TELL,
-            f"it goes {e.wander:.0f} times as far as neighbours differ, but noise as correlated as these points "
-            f"allow could do that too (p = {e.p_smooth:.2g}); more points, or a null run, would tell",
+            f"it goes {e.wander:.0f} times as far as neighbours differ, but noise as correlated as these "
+            f"points allow could do that too (p = {e.p_smooth:.2g}); more points, or a null run, would tell",
         )
     if e.smallest <= NOTABLE * e.sigma:
         return (
