@@ -19,7 +19,7 @@ from opalesce.transitions.joint import (
 )
 from opalesce.transitions.power import power
 from opalesce.transitions.twin import twin_evidence
-from opalesce.transitions.verdict import Ruling, Verdict, alone
+from opalesce.transitions.verdict import Ruling, Verdict, alone, as_control
 from opalesce.transitions.witness import Witness
 
 Array = NDArray[np.float64]
@@ -119,7 +119,8 @@ def judge(
     found = []
     for e in evidence:
         pair = by_name.get(e.witness.pair or "")
-        found.append((e, alone(e, setting.alpha, pair, _pair_power(e, pair, setting, rng))))
+        ruling = alone(e, setting.alpha, pair, _pair_power(e, pair, setting, rng))
+        found.append((e, as_control(e, ruling) if e.witness.control else ruling))
     gaps = agreement([e for e, r in found if r.placed], rng, seed_places)
     cards = [_agree(e, ruling, found, gaps) for e, ruling in found]
     rest = [w for w in witnesses if w not in primary]

@@ -19,6 +19,7 @@ class Pick:
     label: str = ""
     sublabel: str = ""
     primary: bool = True
+    control: bool = False
 
     @property
     def key(self) -> str:
@@ -32,7 +33,7 @@ ATTENTION_ONLY = (
     Pick("loss", label="loss", sublabel="nats / token, held out"),
     Pick("induction_score", label="induction score", sublabel="prefix matching, best head"),
     Pick("token_match", label="token match", sublabel="weights only, best head pair"),
-    Pick("stable_rank", "*.qk", "stable rank", "Q, K stacked, mean of layers"),
+    Pick("stable_rank", "*.qk", "stable rank", "Q, K stacked; control", control=True),
 )
 SPECTRAL = ("participation_ratio", "entropy_effective_rank", "spectral_norm", "mp_outliers")
 EXPLORATORY = (

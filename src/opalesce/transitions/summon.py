@@ -98,6 +98,7 @@ def witnesses(
                 p.primary,
                 curve.unit,
                 p.label or p.key,
+                p.control,
                 flagged,
             )
         )

@@ -155,3 +155,13 @@ def _sharp(e: Evidence) -> Ruling:
             placed=True,
         )
     return Ruling(None, placed=True)
+
+
+def as_control(e: Evidence, ruling: Ruling) -> Ruling:
+    """A control may be described, but it confirms nothing (COURT 1: declared before judging)."""
+    if ruling.verdict is not None:
+        return Ruling(ruling.verdict, ruling.reason)
+    return Ruling(
+        Verdict.CANNOT_TELL,
+        f"sharp near {e.place.value:.4g}, but called as a control: generic measures move for other reasons too",
+    )

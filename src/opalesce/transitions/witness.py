@@ -33,6 +33,9 @@ class Witness:
         False for thresholded metrics such as accuracy.
     pair : str, optional
         Name of the continuous witness made from the same outputs.
+    control : bool
+        Called to be shown beside the others, known to move for other reasons: it neither carries nor
+        supports a transition.
     primary : bool
         Judged with a verdict; else exploratory: ranked with false-discovery control.
     """
@@ -48,6 +51,7 @@ class Witness:
     primary: bool = True
     unit: str = "1"
     label: str = ""
+    control: bool = False
     flagged: frozenset[float] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
