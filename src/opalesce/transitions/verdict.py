@@ -163,5 +163,5 @@ def as_control(e: Evidence, ruling: Ruling) -> Ruling:
         return Ruling(ruling.verdict, ruling.reason)
     return Ruling(
         Verdict.CANNOT_TELL,
-        f"sharp near {e.place.value:.4g}, but called as a control: generic measures move for other reasons too",
+        f"sharp near {e.place.value:.4g}, but called as a control: generic measures move for other reasons",
     )
