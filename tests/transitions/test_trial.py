@@ -11,10 +11,13 @@ import pytest
 import opalesce
 from opalesce.errors import InputError
 from opalesce.transitions.calibrate import NullTable
+from opalesce.transitions.court import judge
+from opalesce.transitions.evidence import Setting
 from opalesce.transitions.joint import Judged, westfall_young
 from opalesce.transitions.scan import Design
 from opalesce.transitions.trial import trial
 from opalesce.transitions.verdict import Verdict
+from opalesce.transitions.witness import Witness
 
 N = 61
 STEPS = np.arange(N) * 10.0
@@ -117,3 +120,25 @@ def test_family_wise_rate_of_the_correction() -> None:
         p = table.p_values(np.array([item.fit.sharp for item in items]))
         alarms += westfall_young(items, p, rng, 199).min() <= 0.05
     assert alarms / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def test_a_control_is_described_and_witnesses_nothing(tmp_path: Path) -> None:
+    run = opalesce.open(log(tmp_path / "run", 1, 1.0))
+    axis = opalesce.Axis("step", "optimizer steps", "linear", 10.0)
+    free, bound = (
+        judge(
+            "run",
+            [
+                Witness(c.name, c.x, c.y, lineage=c.lineage, control=control and c.name == "loss")
+                for c in run.curves.values()
+            ],
+            Setting(axis),
+            np.random.default_rng(1),
+        )
+        for control in (False, True)
+    )
+    assert [c.verdict for c in free.cards] == [Verdict.TRANSITION] * 2
+    assert not any(c.verdict is Verdict.TRANSITION for c in bound.cards)
+    reasons = {c.evidence.witness.name: c.reason for c in bound.cards}
+    assert "called as a control" in reasons["loss"]
+    assert "no witness of another lineage" in reasons["induction_score"]

@@ -51,7 +51,7 @@ def but(**changes):
     return replace(sharp(), **changes)
 
 
-calm = {"p_adjusted": 0.4, "p_sharp": 0.2}
+calm = {"p_adjusted": 0.4, "p_sharp": 0.2, "wander": 2.0}
 
 RULES = [
     ("sharp, narrow, large", but(), None, True),
@@ -78,6 +78,7 @@ RULES = [
     ("nothing, and it would be seen", but(**calm, p_smooth=0.3), Verdict.NOT_SUPPORTED, False),
     ("nothing, at the limit of 8 sd", but(**calm, p_smooth=0.3, smallest=8.0), Verdict.NOT_SUPPORTED, False),
     ("nothing, but who knows", but(**calm, p_smooth=0.3, smallest=8.1), Verdict.CANNOT_TELL, False),
+    ("it wanders", but(**{**calm, "wander": 8.1}, p_smooth=0.3), Verdict.CANNOT_TELL, False),
     ("nothing can be seen at all", but(**calm, p_smooth=0.3, smallest=np.inf), Verdict.CANNOT_TELL, False),
     ("not judged", GONE, Verdict.CANNOT_TELL, False),
 ]
