@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -73,7 +73,6 @@ class Trial:
     witnesses: Mapping[str, Sequence[Witness]]
     notes: tuple[str, ...] = ()
     seed: int = 0
-    null_witnesses: Mapping[str, Sequence[Witness]] = field(default_factory=dict)
 
     @property
     def transitions(self) -> list[Transition]:

@@ -145,12 +145,11 @@ def _trial(
         tuple(picks),
         hearings[0],
         tuple(zip(real[1:], hearings[1:], strict=True)),
-        tuple((m, h) for m, _, h in tried),
+        tuple(tried),
         tuple(findings),
         called,
         tuple(dict.fromkeys(notes)),
         seed,
-        {m.run.name: w for m, w, _ in tried},
     )
 
 
@@ -216,14 +215,14 @@ def _peers(m: Measured, real: Sequence[Measured], called: Sequence[Witness]) -> 
 
 def _judge_twins(
     twins: Sequence[Measured], picks: Sequence[Pick], setting: Setting, seed: int, say: Say
-) -> list[tuple[Measured, list[Witness], Hearing]]:
+) -> list[tuple[Measured, Hearing]]:
     """Each twin against the others: what the court says where there is nothing to find."""
     primary = [p for p in picks if p.primary]
     out = []
     for k, m in enumerate(twins):
         called, _ = witnesses(m, [t for i, t in enumerate(twins) if i != k], primary, [])
         if called:
-            out.append((m, called, _hear(m, called, setting, seed, say)))
+            out.append((m, _hear(m, called, setting, seed, say)))
     return out
 
 
