@@ -140,7 +140,10 @@ def test_keyboard_reaches_tables_and_the_copy_button(visit: Visit, document: dic
     from selenium.webdriver import ActionChains, Keys
 
     browser = visit(document)
-    press = lambda key: ActionChains(browser).send_keys(key).perform()  # noqa: E731
+
+    def press(key: str) -> None:
+        ActionChains(browser).send_keys(key).perform()
+
     focus = "const e = document.activeElement; return e.id || e.textContent.trim()"
     seen: list[str] = []
     for _ in range(60):

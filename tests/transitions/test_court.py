@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.planted import AXIS, PLANTED, ar1, transition
 from opalesce.runs.run import Axis, Event
-from opalesce.transitions.court import Card, Hearing, agreement, judge, rank
-from opalesce.transitions.evidence import Setting, first_look
+from opalesce.transitions.court import Card, Hearing, _agree, agreement, judge, rank
+from opalesce.transitions.evidence import Evidence, Setting, first_look
 from opalesce.transitions.result import groups
 from opalesce.transitions.smooth import logistic
-from opalesce.transitions.verdict import Verdict
+from opalesce.transitions.verdict import Ruling, Verdict
 from opalesce.transitions.witness import Witness
 
 SETTING = Setting(AXIS)
@@ -195,3 +195,23 @@ def test_planted_runs_are_what_they_say():
     assert [w.lineage for w in ws] == ["loss", "activations", "weights"]
     assert all(15 - 5 < np.ptp(w.y) < 30 + 8 for w in ws)
     assert all(np.ptp(w.twins) < 12 for w in ws)
+
+
+def test_two_carriers_that_disagree_make_no_transition_for_a_third_between_them():
+    """A and B carry but contradict each other; C lies between, agrees with both, and only supports."""
+    x = np.arange(61.0)
+
+    def evidence(name: str, lineage: str) -> Evidence:
+        return Evidence(Witness(name, x, x, lineage=lineage), wstar=15.0, spacing=1.0)
+
+    a, b, c = evidence("a", "loss"), evidence("b", "weights"), evidence("c", "activations")
+    found = [(a, Ruling(None, placed=True)), (b, Ruling(None, placed=True))]
+    found.append((c, Ruling(Verdict.CROSSOVER, "mostly smooth", placed=True)))
+    gaps = {("b", "a"): (4.0, 7.0), ("c", "a"): (1.0, 3.0), ("c", "b"): (-3.0, -1.0)}
+    assert [_agree(e, r, found, gaps).verdict for e, r in found] == [
+        Verdict.CANNOT_TELL,
+        Verdict.CANNOT_TELL,
+        Verdict.CROSSOVER,
+    ]
+    gaps["b", "a"] = (1.0, 3.0)  # once they agree, both carry and the third supports
+    assert all(_agree(e, r, found, gaps).verdict is Verdict.TRANSITION for e, r in found)

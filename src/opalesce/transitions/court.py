@@ -123,7 +123,7 @@ def judge(
         found.append((e, as_control(e, ruling) if e.witness.control else ruling))
     gaps = agreement([e for e, r in found if r.placed], rng, seed_places)
     cards = [_agree(e, ruling, found, gaps) for e, ruling in found]
-    rest = [w for w in witnesses if w not in primary]
+    rest = [w for w in witnesses if not any(w is p for p in primary)]
     return Hearing(run, setting, tuple(cards), rank(rest, setting, rng), gaps)
 
 
@@ -155,36 +155,61 @@ def agreement(
     return gaps
 
 
+def _carriers(
+    e: Evidence, found: Sequence[tuple[Evidence, Ruling]], gaps: Mapping[tuple[str, str], tuple[float, float]]
+) -> list[Evidence]:
+    """Witnesses that are sharp, large and beyond their twins, and agree with e on the place; e among them."""
+    return [o for o, r in found if r.verdict is None and r.placed and (o is e or _together(e, o, gaps))]
+
+
+def _lineages(group: Sequence[Evidence]) -> list[str]:
+    return sorted({o.witness.lineage for o in group})
+
+
+def _carried(group: Sequence[Evidence]) -> bool:
+    """Two lineages, one continuous (COURT 12)."""
+    return len(_lineages(group)) >= 2 and any(o.witness.continuous for o in group)
+
+
 def _agree(
     e: Evidence,
     ruling: Ruling,
     found: Sequence[tuple[Evidence, Ruling]],
     gaps: Mapping[tuple[str, str], tuple[float, float]],
 ) -> Card:
-    """The final card. The transition is carried by witnesses that are sharp, large and beyond their
-    twins, of two lineages, one continuous; another witness whose place agrees with one that carries
-    it supports it (docs/decisions/0003-court-agreement.md).
+    """The final card (docs/decisions/0003-court-agreement.md).
+
+    A witness that carries needs carriers of another lineage that agree with it. One that supports
+    needs a carrier that agrees with it *and* has its transition already: two carriers that contradict
+    each other make none for a third between them.
     """
     if not ruling.placed:
         return Card(e, ruling.verdict or Verdict.CANNOT_TELL, ruling.reason)
-    friends = [o for o, r in found if r.placed and _together(e, o, gaps)]
-    carrying = {o.witness.name for o, r in found if r.verdict is None and r.placed}
-    group = [o for o in [e, *friends] if o.witness.name in carrying]
-    names = tuple(o.witness.name for o in friends)
-    lineages = sorted({o.witness.lineage for o in group})
-    if len(lineages) >= 2 and any(o.witness.continuous for o in group):
+    names = tuple(o.witness.name for o, r in found if r.placed and _together(e, o, gaps))
+    group = _carriers(e, found, gaps)
+    if ruling.verdict is None and _carried(group):
         carriers = ", ".join(o.witness.name for o in group if o is not e)
-        why = f"sharp, and agreed by {carriers} ({' and '.join(lineages)})"
-        if ruling.verdict is not None:
-            why = f"agrees on the place with {carriers}, which carry the transition; {ruling.reason}"
-        return Card(e, Verdict.TRANSITION, why, names)
+        return Card(
+            e,
+            Verdict.TRANSITION,
+            f"sharp, and agreed by {carriers} ({' and '.join(_lineages(group))})",
+            names,
+        )
     if ruling.verdict is not None:
-        return Card(e, ruling.verdict, ruling.reason, names)
-    if len(lineages) < 2:
+        proven = [o.witness.name for o in group if _carried(_carriers(o, found, gaps))]
+        if not proven:
+            return Card(e, ruling.verdict, ruling.reason, names)
+        return Card(
+            e,
+            Verdict.TRANSITION,
+            f"agrees on the place with {', '.join(proven)}, which carry the transition; {ruling.reason}",
+            names,
+        )
+    if len(_lineages(group)) < 2:
         return Card(
             e,
             Verdict.CANNOT_TELL,
-            f"sharp, but no witness of another lineage agrees on the place ({lineages[0]} only); "
+            f"sharp, but no witness of another lineage agrees on the place ({e.witness.lineage} only); "
             "bring weights, activations, loss or evaluations of the same run",
             names,
         )

@@ -115,21 +115,16 @@ class Witness:
         def mean(values: Array) -> Array:
             return np.asarray(np.bincount(cell, values) / count, float)
 
-        errors = self.errors()
-        variance = 1.0 / count if errors is None else mean(errors**2) / count
+        errors, x = self.errors(), mean(self.x)
+        bad = np.unique(cell[np.isin(self.x, list(self.flagged))])  # a bin with a flagged point is flagged
         return replace(
             self,
-            x=mean(self.x),
+            x=x,
             y=mean(self.y),
-            stderr=np.sqrt(variance),
+            stderr=np.sqrt((1.0 if errors is None else mean(errors**2)) / count),
             twins=None if self.twins is None else np.array([mean(t) for t in self.twins]),
-            flagged=frozenset(),
-        ).with_flags(self.flagged, self.x, cell)
-
-    def with_flags(self, flagged: frozenset[float], x: Array, cell: NDArray[np.intp]) -> Witness:
-        """Flag each bin that holds a flagged point."""
-        bad = np.unique(cell[np.isin(x, list(flagged))])
-        return replace(self, flagged=frozenset(float(v) for v in self.x[bad]))
+            flagged=frozenset(float(v) for v in x[bad]),
+        )
 
     def leave_one_out(self, k: int) -> Witness | None:
         """Twin k as if it were the run, against the other twins; None when it is the only one."""
