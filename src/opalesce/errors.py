@@ -36,6 +36,12 @@ class InputError(OpalesceError):
     exit_code = 2
 
 
+class StoreError(OpalesceError):
+    """The folder for results cannot be written: nothing would be kept, so nothing is started (exit code 2)."""
+
+    exit_code = 2
+
+
 class FormatError(InputError):
     """A file does not follow its own format; the message names the file."""
 

@@ -27,6 +27,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from joblib import Parallel, delayed
 
     folder = tmp_path_factory.mktemp("lab")
+    (folder / "store").mkdir()  # tests run in any order, and one of them links to it
     workers = min(len(RUNS), os.cpu_count() or 1)
     Parallel(n_jobs=workers)(delayed(induction.train)(folder / n, s, null=z) for n, s, z in RUNS)
     return folder

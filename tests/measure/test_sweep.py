@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from opalesce.errors import InputError
+from opalesce.errors import InputError, StoreError
 from opalesce.measure import aggregate, measure
 from opalesce.measure.plan import plan
 from opalesce.measure.store import Result, Store
@@ -119,6 +119,12 @@ def test_default_takes_all_that_applies(folder: Path):
     views = {"weight", "singular_values", "weight_pair", "circuit"}
     wanted = {o.name for o in registry.load().values() if o.on in views}
     assert wanted | {"loss"} <= set(map(str, ds.data_vars))
+
+
+def test_a_store_that_cannot_be_made_stops_everything(folder: Path, tmp_path: Path):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "deep")
+    with pytest.raises(StoreError, match="cannot be made"):
+        measure(folder, ["norm"], out=tmp_path / "dangling")
 
 
 def test_unknown_and_impossible_names(folder: Path):

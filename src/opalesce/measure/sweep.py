@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from opalesce.errors import InputError, OpalesceError
+from opalesce.errors import InputError, OpalesceError, StoreError
 from opalesce.measure.cells import Results, Task, known, one_line, run_task
 from opalesce.measure.plan import Plan, plan
 from opalesce.measure.store import Result, Store
@@ -71,6 +71,8 @@ def measure(
     ------
     InputError
         Unknown names, a bad shard, or a run without anything to measure.
+    StoreError
+        `out` cannot be made or is not a folder.
     """
     run = run if isinstance(run, Run) else open_run(run)
     todo = plan(run, observables)
@@ -78,7 +80,7 @@ def measure(
         raise InputError("no such shard", expected="(i, n) with 0 <= i < n", got=str(shard))
     if shard is not None and out is None:
         raise InputError("shards meet in a store", expected="out=FOLDER", got="out=None")
-    store = Store(Path(out)) if out is not None else None
+    store = _store(Path(out)) if out is not None else None
     fingerprints = [_fingerprint(c) for c in run.checkpoints]
     rows: list[Results] = [{} for _ in run.checkpoints]
     if todo.observables:
@@ -92,6 +94,16 @@ def measure(
         for i in set(tasks) - set(mine):
             rows[i] = _from_store(tasks[i])
     return _dataset(run, todo, fingerprints, rows)
+
+
+def _store(folder: Path) -> Store:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            "the store cannot be made", expected="a folder that can be written", got=f"{folder}: {error}"
+        ) from error
+    return Store(folder)
 
 
 def _fingerprint(checkpoint: Checkpoint) -> tuple[str, str]:
