@@ -1,0 +1,1 @@
+"""What physics predicts: percolation, the neural percolation model, Brill's data model, and predictions."""
