@@ -1,0 +1,106 @@
+"""Brill's data model against its theory; resumable: one JSON cell a seed.
+
+python -m benchmarks.brill --out validation/brill            # 50 seeds, about 5 s each on one core
+python -m benchmarks.brill --out validation/brill --summary  # judge the cells that are there
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from opalesce.theory.brill.simulate import Protocol, run_seed
+from opalesce.theory.brill.summary import compare, theory_curve
+
+SEEDS = 50
+BAND = (0.85, 1.20)  # acceptance for median(simulation / theory)
+RANGE = (30.0, 3e4)  # degrees of freedom (or data) over which it is judged
+
+
+def seed_cell(seed: int) -> dict[str, Any]:
+    """One seed of the paper's protocol."""
+    s = run_seed(seed)
+    return {
+        "seed": seed,
+        "sites": int(s.sizes.sum()),
+        "largest": int(s.sizes[0]),
+        "n_small": s.n_small,
+        "n_large": s.n_large,
+        "mean_scale": float(s.scale.mean()),
+        "median_scale": float(np.median(s.scale)),
+        "weighted_scale": float(s.scale @ s.sizes / s.sizes.sum()),
+        "model": s.loss("model").tolist(),
+        "data": s.loss("data").tolist(),
+    }
+
+
+def write_cell(path: Path, result: dict[str, Any]) -> None:
+    """Whole, or not at all."""
+    part = path.with_suffix(f".{os.getpid()}.tmp")
+    part.write_text(json.dumps(result))
+    part.replace(path)
+
+
+def read_cells(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(p.read_text()) for p in sorted(out.glob("seed-*.json"))]
+
+
+def summary(out: Path) -> dict[str, Any]:
+    """Ratio to theory with 99 % bootstrap intervals, slopes, scale factors."""
+    cells, protocol = read_cells(out), Protocol()
+    dof = protocol.dof
+    judged = (dof >= RANGE[0]) & (dof <= RANGE[1] * (1 + 1e-9))
+    result: dict[str, Any] = {"seeds": len(cells)}
+    for kind in ("model", "data"):
+        theory = theory_curve(kind, dof, protocol.alpha, protocol.ratio)
+        c = compare([cell[kind] for cell in cells], dof, theory, np.random.default_rng(2412))
+        meets = (c.ratio_low <= BAND[1]) & (c.ratio_high >= BAND[0])
+        inside = (c.ratio_low >= BAND[0]) & (c.ratio_high <= BAND[1])
+        in_band = (c.low16 <= theory) & (theory <= c.high84) & (dof >= 100)
+        result[kind] = {
+            "ratio": [float(c.ratio[judged].min()), float(c.ratio[judged].max())],
+            "ratio_mean": float(c.ratio[judged].mean()),
+            "lowest_low": float(c.ratio_low[judged].min()),
+            "highest_high": float(c.ratio_high[judged].max()),
+            "interval_meets_band_everywhere": bool(meets[judged].all()),
+            "interval_inside_band": f"{int(inside[judged].sum())} of {int(judged.sum())}",
+            "theory_in_16_84": f"{int(in_band.sum())} of {int((dof >= 100).sum())}",
+            "slope": [c.slope.value, c.slope.low, c.slope.high],
+            "theory_slope": c.theory_slope,
+        }
+    for name in ("mean_scale", "median_scale", "weighted_scale", "sites", "n_small", "n_large", "seconds"):
+        values = np.array([cell[name] for cell in cells])
+        result[name] = {"mean": float(values.mean()), "sd": float(values.std(ddof=1)), "max": float(values.max())}
+    return result
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("validation/brill"))
+    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--summary", action="store_true", help="only judge what is there")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for seed in range(0 if options.summary else options.seeds):
+        path = options.out / f"seed-{seed}.json"
+        if path.exists():
+            continue
+        start = time.perf_counter()
+        result = seed_cell(seed)
+        result["seconds"] = round(time.perf_counter() - start, 1)
+        write_cell(path, result)
+        print(path.name, result["seconds"], flush=True)
+    judged = summary(options.out)
+    write_cell(options.out / "summary.json", judged)
+    print(json.dumps(judged, indent=1))
+
+
+if __name__ == "__main__":
+    main()
