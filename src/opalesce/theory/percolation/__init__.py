@@ -1,0 +1,1 @@
+"""Percolation: lattices and graphs, thresholds with intervals, finite-size scaling, exact results."""
