@@ -61,7 +61,7 @@ def break_rank(dof: ArrayLike, alpha: float, ratio: float) -> Array:
     n = numbers(dof, "dof", np.nextafter(0, 1))
     b = allocation_exponent(alpha, ratio)
     if b == 0.0:
-        return np.asarray(np.exp(lambertw(n).real))
+        return np.asarray([np.exp(lambertw(float(v)).real) for v in n.ravel()]).reshape(n.shape)
     steep = 1 + max(-b, 0.0)
 
     def root(target: float) -> float:
@@ -75,7 +75,7 @@ def break_rank(dof: ArrayLike, alpha: float, ratio: float) -> Array:
 
         return float(brentq(gap, 0.999999 * low, 1.000001 * high, xtol=1e-300, rtol=1e-14))
 
-    return np.exp(np.reshape([root(float(v)) for v in n.ravel()], n.shape))
+    return np.asarray(np.exp(np.reshape([root(float(v)) for v in n.ravel()], n.shape)))
 
 
 def break_rank_asymptote(dof: ArrayLike, alpha: float, ratio: float) -> Array:
@@ -98,7 +98,10 @@ def break_rank_asymptote(dof: ArrayLike, alpha: float, ratio: float) -> Array:
 def allocate(dof: float, clusters: int, alpha: float, ratio: float) -> Array:
     r"""Degrees of freedom of the clusters 1..clusters (eqs 6, 26-28).
 
-    .. math:: n_k = a k^{b-1} \;(k < k_{br}), \quad 0 \;(k \ge k_{br}), \qquad a = \frac{bN}{k_{br}^b - 1} = k_{br}^{1-b}
+    .. math::
+
+        n_k = a k^{b-1} \;(k < k_{br}), \quad 0 \;(k \ge k_{br}), \qquad
+        a = \frac{bN}{k_{br}^b - 1} = k_{br}^{1-b}
 
     The integral of n_k, not its sum, is N; where there are fewer clusters than k_br the rest is lost,
     as in the paper's experiment.
@@ -138,7 +141,10 @@ def model_loss(dof: ArrayLike, alpha: float, ratio: float, normalised: bool = Fa
 def model_limit(dof: ArrayLike, alpha: float, ratio: float) -> Array:
     r"""Leading power law of `model_loss` at large N (eqs 32, 33; their extremes are eqs 8, 9).
 
-    .. math:: \Big(\frac1b + \frac1\alpha\Big) (bN)^{-\alpha} \;(b > 0), \qquad (-b)^{-(c/D+1)} N^{-c/D} \;(b < 0)
+    .. math::
+
+        \Big(\frac1b + \frac1\alpha\Big) (bN)^{-\alpha} \;(b > 0), \qquad
+        (-b)^{-(c/D+1)} N^{-c/D} \;(b < 0)
 
     At b = 0 there is no power law; :math:`(N/k + 1/\alpha) k^{-\alpha}`, k = exp W_0(N), is returned.
 
@@ -156,7 +162,9 @@ def model_limit(dof: ArrayLike, alpha: float, ratio: float) -> Array:
     return np.asarray((-b) ** -(ratio + 1) * n**-ratio)
 
 
-def discrete_loss(dof: float, last: int, alpha: float, ratio: float, clusters: int = 10**6) -> tuple[float, float]:
+def discrete_loss(
+    dof: float, last: int, alpha: float, ratio: float, clusters: int = 10**6
+) -> tuple[float, float]:
     r"""Loss and smallest share when the clusters 1..last share N exactly, without eq. 29's condition.
 
     .. math:: L = \sum_{k \le K} k^{-(\alpha+1)} n_k^{-c/D} + \sum_{k > K} k^{-(\alpha+1)}, \quad

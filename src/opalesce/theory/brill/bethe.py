@@ -59,14 +59,17 @@ def log_size_probability(size: ArrayLike, degree: int, p: float) -> Array:
 
 
 def _log_binomial(s: Array, z: int, p: float) -> Array:
-    """ln Binomial(s-2; s(z-1), p) for large s by Stirling's series (loader2000fast): nothing large cancels."""
+    """ln Binomial(s-2; s(z-1), p) for large s (loader2000fast): nothing large cancels."""
     bonds, slots, off = s - 2, s * (z - 1), p - 1 / (z - 1)
     free = slots - bonds
     taken = np.log1p(-2 / s) - math.log1p(off * (z - 1))
     open_ = np.log1p(2 / (s * (z - 2))) - math.log1p(-off * (z - 1) / (z - 2))
     deviance = bonds * taken + free * open_
     return np.asarray(
-        _stirling(slots) - _stirling(bonds) - _stirling(free) - deviance
+        _stirling(slots)
+        - _stirling(bonds)
+        - _stirling(free)
+        - deviance
         + 0.5 * np.log(slots / (2 * np.pi * bonds * free))
     )
 
@@ -179,7 +182,9 @@ def draw_sizes(
         raise InputError("no size is allowed", expected="smallest <= largest", got=f"{smallest} > {largest}")
     p = threshold(degree) if p is None else positive(p, "p", 0, 1)
     reach = cutoff_size(degree, p)
-    top = largest if math.isinf(reach) else min(largest, smallest + int(45 * reach) + 1)  # e^-45 is below 1e-19
+    top = (
+        largest if math.isinf(reach) else min(largest, smallest + int(45 * reach) + 1)
+    )  # e^-45 is below 1e-19
     left, right = (smallest - 0.5) ** -0.5, (top + 0.5) ** -0.5
 
     def ratio(s: Array) -> Array:
@@ -207,9 +212,9 @@ def draw_discarded(
     largest: int = 30_000_000,
     p: float | None = None,
 ) -> tuple[int, int]:
-    """How many clusters too small and too large are met until `count` are kept (negative binomial, then binomial).
+    """How many clusters too small and too large are met until `count` are kept.
 
-    Below p_c and at it every cluster is finite; above, the infinite ones count as too large.
+    Negative binomial, then binomial. Above p_c the infinite clusters count as too large.
 
     Raises
     ------

@@ -42,7 +42,9 @@ def whole(value: int, name: str, low: int, high: int = 2**31 - 2) -> int:
     except (TypeError, ValueError, OverflowError):
         exact = False
     if not exact or not low <= value <= high:
-        raise InputError(f"{name} is out of range", expected=f"a whole number in [{low}, {high}]", got=repr(value))
+        raise InputError(
+            f"{name} is out of range", expected=f"a whole number in [{low}, {high}]", got=repr(value)
+        )
     return int(value)
 
 

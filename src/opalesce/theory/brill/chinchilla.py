@@ -1,4 +1,4 @@
-"""Where fitted exponents of language models lie against the bounds of the model (brill2024neural, eq. 14, figure 10)."""
+"""Fitted exponents of language models against the model's bounds (brill2024neural, eq. 14, figure 10)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from opalesce.theory.brill.exponents import limit_exponent
 NORMAL_90 = 1.6448536269514722  # two-sided 90 % point of the normal distribution
 
 
-def width_fit(params: ArrayLike, width: ArrayLike, space: Literal["linear", "log"] = "linear") -> dict[str, Estimate]:
+def width_fit(
+    params: ArrayLike, width: ArrayLike, space: Literal["linear", "log"] = "linear"
+) -> dict[str, Estimate]:
     r"""Power law :math:`d_{model} = a P^b` by least squares.
 
     The paper fits in linear space, unweighted; in logarithms the same 50 models of hoffmann2022training
@@ -61,7 +63,9 @@ def width_fit(params: ArrayLike, width: ArrayLike, space: Literal["linear", "log
         grad = np.array([a / height, -middle * a])
         se_a, se_b = float(np.sqrt(grad @ cov @ grad)), float(np.sqrt(cov[1, 1]))
     return {
-        name: Estimate(v, v - NORMAL_90 * se, v + NORMAL_90 * se, p.size, method=f"least squares, {space} space")
+        name: Estimate(
+            v, v - NORMAL_90 * se, v + NORMAL_90 * se, p.size, method=f"least squares, {space} space"
+        )
         for name, v, se in (("coefficient", a, se_a), ("exponent", b, se_b))
     }
 
@@ -117,6 +121,8 @@ def against_bounds(
         )
     top = growth * c / low if low > 0 else np.inf
     side = (
-        "" if high < bound else f"the interval reaches the bound {bound:.3g}: the quanta may limit, D is only bounded"
+        ""
+        if high < bound
+        else f"the interval reaches the bound {bound:.3g}: the quanta may limit, D is only bounded"
     )
     return Estimate(growth * c / value, growth * c / high, top, method=method, status=side)

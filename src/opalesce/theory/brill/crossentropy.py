@@ -79,7 +79,9 @@ def first_order(vocabulary: int, inside: int, weight: float) -> float:
 
 
 def expected_reduction(size: float, fractal: float, vocabulary: int, weight: float) -> float:
-    r"""Gain of a cluster of size s summed over its masked tasks: :math:`s^{(D-1)/D}` tasks of `first_order` at real :math:`m = s^{1/D}`.
+    r"""Gain of a cluster of size s over its masked tasks, proportional to s (eq. 19).
+
+    :math:`s^{(D-1)/D}` tasks, each with the gain of `first_order` at real :math:`m = s^{1/D}`.
 
     Raises
     ------

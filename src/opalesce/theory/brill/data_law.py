@@ -70,8 +70,9 @@ def data_loss_poisson(data: float, alpha: float, ratio: float, clusters: int = 2
 
     .. math:: L = \sum_k k^{-(\alpha+1)} \Big[ P(n_k = 0) + \sum_{n \ge 1} P(n_k = n) n^{-c/D} \Big]
 
-    with n_k Poisson of mean :math:`n q_k`, :math:`q_k = k^{-(\alpha+1)} / \zeta(\alpha + 1)` [R]: the limit of
-    the binomial for many sites. Clusters past the last one summed are unlearned to first order.
+    with n_k Poisson of mean :math:`n q_k`, :math:`q_k = k^{-(\alpha+1)} / \zeta(\alpha + 1)` [R]: the limit
+    of the binomial for rare clusters. Clusters past the last one summed are unlearned to first order.
+    Nothing is learned at n = 1 (a binomial n_k is 0 or 1), where the loss is :math:`\zeta(\alpha + 1)`.
 
     Raises
     ------

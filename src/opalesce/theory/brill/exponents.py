@@ -1,4 +1,4 @@
-"""From the exponents of percolation to the exponents of scaling (brill2024neural, eqs 2-5, figure 4, table 1)."""
+"""From exponents of percolation to exponents of scaling (brill2024neural, eqs 2-5, figure 4, table 1)."""
 
 from __future__ import annotations
 

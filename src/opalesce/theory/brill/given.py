@@ -17,16 +17,19 @@ from opalesce.theory.brill.data_law import mean_power
 
 
 def _weights(sizes: ArrayLike, ratios: ArrayLike) -> tuple[Array, Array]:
-    s, r = np.atleast_1d(numbers(sizes, "sizes", np.nextafter(0, 1))), numbers(ratios, "ratios", np.nextafter(0, 1))
+    s, r = (
+        np.atleast_1d(numbers(sizes, "sizes", np.nextafter(0, 1))),
+        numbers(ratios, "ratios", np.nextafter(0, 1)),
+    )
     if r.ndim and r.shape != s.shape:
         raise InputError("exponents do not fit the clusters", expected=f"one or {s.size}", got=str(r.size))
     return s / s.sum(), np.broadcast_to(r, s.shape)
 
 
 def allocate_given(sizes: ArrayLike, ratios: ArrayLike, dof: float) -> Array:
-    r"""Degrees of freedom by cluster: equal marginal gain, none for a cluster that would get less than one.
+    r"""Degrees of freedom by cluster: equal marginal gain, at least one each or none.
 
-    .. math:: n_k = (\rho_k w_k / \lambda)^{1/(1+\rho_k)} \;\text{if} \ge 1, \text{ else } 0, \qquad \sum_k n_k = N
+    .. math:: n_k = (\rho_k w_k / \lambda)^{1/(1+\rho_k)} \text{ if} \ge 1 \text{ else } 0, \quad \sum n_k = N
 
     The rule "at least one" is eq. 29's. Where lambda jumps over N (a cluster enters with n = 1) the
     shares are scaled down to N.
@@ -78,7 +81,9 @@ def model_loss_given(sizes: ArrayLike, ratios: ArrayLike, dof: ArrayLike) -> Arr
 
 
 def data_loss_given(sizes: ArrayLike, ratios: ArrayLike, data: ArrayLike) -> Array:
-    r"""Share of the loss left at data set size n, :math:`\sum_k w_k E[\max(n_k, 1)^{-\rho_k}]`, n_k Poisson of mean n w_k.
+    r"""Share of the loss left at data set size n, :math:`\sum_k w_k E[\max(n_k, 1)^{-\rho_k}]`.
+
+    n_k is Poisson with mean :math:`n w_k`.
 
     Raises
     ------

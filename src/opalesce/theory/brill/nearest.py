@@ -21,7 +21,7 @@ FAR = np.int32(2**30)
 LAST = 2**31 - 2
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _sweep(up: Ints, distance: Ints, site: Ints, count: int) -> None:
     """Relax along the edges i - up[i], in place: parents precede children."""
     for i in range(count - 1, 0, -1):
@@ -79,11 +79,15 @@ def shrunk(value: ArrayLike, distance: ArrayLike, size: int) -> Array:
     InputError
         Size below 1.
     """
-    return np.asarray(np.asarray(value, float) / (1 + np.asarray(distance, float) / whole(size, "size", 1) ** 0.5))
+    return np.asarray(
+        np.asarray(value, float) / (1 + np.asarray(distance, float) / whole(size, "size", 1) ** 0.5)
+    )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _choose(mark: Ints, base: int, picks: Ints, m: int, first: int, size: int, rng: np.random.Generator) -> None:
+@njit(cache=True, nogil=True)
+def _choose(
+    mark: Ints, base: int, picks: Ints, m: int, first: int, size: int, rng: np.random.Generator
+) -> None:
     """m distinct sites into picks, uniform; the first `first` a uniform part of them (Floyd's method).
 
     A site is taken when mark >= base, so `mark` is never cleared.
@@ -100,7 +104,7 @@ def _choose(mark: Ints, base: int, picks: Ints, m: int, first: int, size: int, r
         picks[n], picks[other] = picks[other], picks[n]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _span(parent: Ints, mark: Ints, base: int, picks: Ints, m: int, up: Ints) -> int:
     """Number the tree spanned by the root and the picks, parents first; its parents go into `up`.
 
@@ -124,7 +128,7 @@ def _span(parent: Ints, mark: Ints, base: int, picks: Ints, m: int, up: Ints) ->
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _errors(
     parent: Ints,
     value: Floats,
@@ -203,7 +207,9 @@ def squared_errors(
     n = np.atleast_1d(np.asarray(training, dtype=np.int64))
     validation = whole(validation, "validation", 0, parent.size)
     if n.size == 0 or n.min() < 0:
-        raise InputError("numbers of training sites are out of range", expected="at least one, all >= 0", got=str(n))
+        raise InputError(
+            "numbers of training sites are out of range", expected="at least one, all >= 0", got=str(n)
+        )
     n = np.minimum(n, parent.size)
     if validation == 0:
         return np.zeros(n.size)

@@ -27,7 +27,8 @@ def fit_scale(training: ArrayLike, loss: ArrayLike, ratio: float) -> tuple[float
 
     Minimises the sum of Huber's function (bend at 1) of :math:`\ln L_i - \ln \max(n_i/f, 1)^{-c/D}`, as
     the published notebook does with SciPy's `curve_fit`. Here the one parameter ln f is searched over a
-    grid and then refined, so no start value is needed. Points with loss 0 carry no logarithm and are left out.
+    grid and then refined, so no start value is needed. Points with loss 0 have no logarithm
+    and are left out.
 
     Parameters
     ----------
@@ -51,7 +52,9 @@ def fit_scale(training: ArrayLike, loss: ArrayLike, ratio: float) -> tuple[float
         raise InputError("a learning curve has two lengths", expected="equal", got=f"{n.size} and {y.size}")
     keep = (y > 0) & (n > 0)
     if keep.sum() < 3:
-        raise InputError("too few points to fit a scale factor", expected="3 or more", got=str(int(keep.sum())))
+        raise InputError(
+            "too few points to fit a scale factor", expected="3 or more", got=str(int(keep.sum()))
+        )
     log_n, log_y = np.log(n[keep]), np.log(y[keep])
 
     def residuals(log_f: Array) -> Array:
@@ -59,12 +62,14 @@ def fit_scale(training: ArrayLike, loss: ArrayLike, ratio: float) -> tuple[float
 
     def cost(log_f: ArrayLike) -> Array:
         r = np.abs(residuals(np.atleast_1d(np.asarray(log_f, float))))
-        return np.where(r <= 1, 0.5 * r**2, r - 0.5).sum(axis=1)
+        return np.asarray(np.where(r <= 1, 0.5 * r**2, r - 0.5).sum(axis=1))
 
     grid = np.linspace(0.0, max(log_n.max(), 1e-6), 257)
     at = int(np.argmin(cost(grid)))
     low, high = grid[max(at - 1, 0)], grid[min(at + 1, grid.size - 1)]
-    best = minimize_scalar(lambda v: float(cost(v)[0]), bounds=(low, high), method="bounded", options={"xatol": 1e-8})
+    best = minimize_scalar(
+        lambda v: float(cost(v)[0]), bounds=(low, high), method="bounded", options={"xatol": 1e-8}
+    )
     log_f = float(best.x) if best.fun <= cost(grid[at])[0] else float(grid[at])
     sloped = int((log_n > log_f).sum())
     if sloped == 0:

@@ -1,4 +1,4 @@
-"""The paper's experiment: clusters, targets, scale factors, model and data scaling (brill2024neural, section 5).
+"""The paper's experiment: clusters, targets, scale factors, model and data scaling (brill2024neural).
 
 Clusters are made, measured and dropped one at a time, each from its own random stream (seed, rank), so
 memory is that of the largest cluster (about 30 bytes a site) and results do not depend on the order.

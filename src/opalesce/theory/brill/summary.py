@@ -103,7 +103,9 @@ def compare(
     y, n, t = numbers(losses, "losses", tiny), numbers(dof, "dof", tiny), numbers(theory, "theory", tiny)
     if y.ndim != 2 or len(y) < 2 or y.shape[1:] != n.shape or n.shape != t.shape:
         raise InputError(
-            "losses do not fit dof and theory", expected="(S, n), (n,), (n,), S >= 2", got=f"{y.shape}, {n.shape}, {t.shape}"
+            "losses do not fit dof and theory",
+            expected="(S, n), (n,), (n,), S >= 2",
+            got=f"{y.shape}, {n.shape}, {t.shape}",
         )
     level = positive(level, "level", 0, 1)
     tail = n > above
@@ -118,7 +120,8 @@ def compare(
         n,
         t,
         median,
-        *np.quantile(y, [0.16, 0.84], axis=0),
+        np.quantile(y, 0.16, axis=0),
+        np.quantile(y, 0.84, axis=0),
         median / t,
         low,
         high,

@@ -11,7 +11,7 @@ from opalesce.theory.brill.trees import Ints, check_tree
 Floats = NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _walk(parent: Ints, rng: np.random.Generator) -> Floats:
     y = np.zeros(parent.size, np.float32)
     total, squares = 0.0, 0.0

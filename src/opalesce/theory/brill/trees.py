@@ -24,7 +24,7 @@ from opalesce.theory.brill.checks import whole
 Ints = NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _fill_slots(counts: NDArray[np.uint8], balls: int, slots: int, rng: np.random.Generator) -> None:
     """Put `balls` into slots, `slots` per site, no slot twice; counts per site.
 
@@ -39,7 +39,7 @@ def _fill_slots(counts: NDArray[np.uint8], balls: int, slots: int, rng: np.rando
             balls -= 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def rotation_start(counts: NDArray[np.uint8], trees: int, pick: int) -> int:
     """Start of the `pick`-th of the `trees` rotations that are forests in depth-first order.
 
@@ -60,7 +60,7 @@ def rotation_start(counts: NDArray[np.uint8], trees: int, pick: int) -> int:
     return 0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def parents_depth_first(root: int, counts: NDArray[np.uint8], start: int) -> Ints:
     """Parent of each site from the numbers of children in depth-first order; -1 at the root."""
     n = counts.size
@@ -138,7 +138,7 @@ def depths(parent: Ints) -> Ints:
     return np.asarray(_depths(parent))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _depths(parent: Ints) -> Ints:
     out = np.zeros(parent.size, np.int32)
     for i in range(1, parent.size):
