@@ -1,6 +1,6 @@
 """Brill's data model against its theory; resumable: one JSON cell a seed.
 
-python -m benchmarks.brill --out validation/brill            # 50 seeds, about 5 s each on one core
+python -m benchmarks.brill --out validation/brill            # 50 seeds, about 5 s each on one core; policies
 python -m benchmarks.brill --out validation/brill --summary  # judge the cells that are there
 """
 
@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from opalesce.theory.brill.given import data_loss_given, model_loss_given
+from opalesce.theory.brill.policies import POLICIES, policy_curves
 from opalesce.theory.brill.simulate import Protocol, run_seed
 from opalesce.theory.brill.summary import compare, theory_curve
 
@@ -29,7 +31,7 @@ def seed_cell(seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "sites": int(s.sizes.sum()),
-        "largest": int(s.sizes[0]),
+        "sizes": s.sizes.tolist(),
         "n_small": s.n_small,
         "n_large": s.n_large,
         "mean_scale": float(s.scale.mean()),
@@ -37,6 +39,22 @@ def seed_cell(seed: int) -> dict[str, Any]:
         "weighted_scale": float(s.scale @ s.sizes / s.sizes.sum()),
         "model": s.loss("model").tolist(),
         "data": s.loss("data").tolist(),
+        # theory for this seed's own sizes: no rank law, no normalisation
+        "model_given": model_loss_given(s.sizes, s.protocol.ratio, s.protocol.dof).tolist(),
+        "data_given": data_loss_given(s.sizes, s.protocol.ratio, s.protocol.dof).tolist(),
+    }
+
+
+def policy_cell(policy: str) -> dict[str, Any]:
+    """Exponent of one sampling policy over 50 seeds of small data sets."""
+    c = policy_curves(policy, range(SEEDS))
+    e = c.exponent
+    losses = np.median(c.losses, axis=0).tolist()
+    return {
+        "policy": policy,
+        "counts": c.counts.tolist(),
+        "median": losses,
+        "exponent": [e.value, e.low, e.high],
     }
 
 
@@ -73,11 +91,31 @@ def summary(out: Path) -> dict[str, Any]:
             "theory_in_16_84": f"{int(in_band.sum())} of {int((dof >= 100).sum())}",
             "slope": [c.slope.value, c.slope.low, c.slope.high],
             "theory_slope": c.theory_slope,
+            "over_own_sizes": given(cells, kind, judged),
         }
     for name in ("mean_scale", "median_scale", "weighted_scale", "sites", "n_small", "n_large", "seconds"):
         values = np.array([cell[name] for cell in cells])
-        result[name] = {"mean": float(values.mean()), "sd": float(values.std(ddof=1)), "max": float(values.max())}
+        result[name] = {
+            "mean": float(values.mean()),
+            "sd": float(values.std(ddof=1)),
+            "max": float(values.max()),
+        }
+    policies = [json.loads(p.read_text()) for p in sorted(out.glob("policy-*.json"))]
+    result["policies"] = {p["policy"]: p["exponent"] for p in policies}
     return result
+
+
+def given(cells: list[dict[str, Any]], kind: str, judged: np.ndarray) -> dict[str, float]:
+    """Simulation over the theory of the seed's own sizes: range of the median, spread between seeds."""
+    ratio = np.array([np.array(c[kind]) / np.array(c[f"{kind}_given"]) for c in cells])[:, judged]
+    own, law = ratio.std(axis=0, ddof=1).mean(), np.array([c[kind] for c in cells])[:, judged]
+    middle = np.median(ratio, axis=0)
+    return {
+        "lowest": float(middle.min()),
+        "highest": float(middle.max()),
+        "spread": float(own),
+        "spread_without": float((law / np.median(law, axis=0)).std(axis=0, ddof=1).mean()),
+    }
 
 
 def main() -> None:
@@ -88,12 +126,14 @@ def main() -> None:
     parser.add_argument("--summary", action="store_true", help="only judge what is there")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    for seed in range(0 if options.summary else options.seeds):
-        path = options.out / f"seed-{seed}.json"
+    jobs: list[tuple[str, Any, Any]] = [(f"seed-{s}", seed_cell, s) for s in range(options.seeds)]
+    jobs += [(f"policy-{p}", policy_cell, p) for p in POLICIES]
+    for name, function, argument in [] if options.summary else jobs:
+        path = options.out / f"{name}.json"
         if path.exists():
             continue
         start = time.perf_counter()
-        result = seed_cell(seed)
+        result = function(argument)
         result["seconds"] = round(time.perf_counter() - start, 1)
         write_cell(path, result)
         print(path.name, result["seconds"], flush=True)
