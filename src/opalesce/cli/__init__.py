@@ -172,12 +172,22 @@ def report(
 
 @app.command()
 def demo(
+    system: Annotated[
+        str, typer.Argument(metavar="[concepts|induction]", help="Which known system to train.")
+    ] = "concepts",
     out: Annotated[Path, typer.Option("--out", help="Folder of runs and report.")] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", help="First of three seeds.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="First of the seeds.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small system whose transition is known, with null twins, and report on it."""
-    from opalesce.systems.demo import demo as play
+    """Train a small system whose truth is known, with null twins, and report on it.
+
+    concepts: theory predicts before the training. induction: one transition, found and judged.
+    """
+    need(system in ("concepts", "induction"), "no such demo", "concepts or induction", system)
+    if system == "concepts":
+        from opalesce.systems.concepts.demo import demo as play
+    else:
+        from opalesce.systems.demo import demo as play
 
     need(seed >= 0, "a seed is a whole number", "0 or more", str(seed))
     folder(out)

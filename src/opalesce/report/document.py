@@ -12,8 +12,10 @@ import numpy as np
 
 from opalesce.errors import OpalesceError
 from opalesce.report import phrases
+from opalesce.report.exhibits import Exhibit
 from opalesce.report.how import how
 from opalesce.runs.check import Finding
+from opalesce.theory.prediction import Frozen, Judgement
 from opalesce.transitions.court import Card
 from opalesce.transitions.evidence import Evidence
 from opalesce.transitions.result import Transition, Trial
@@ -30,8 +32,17 @@ ORDER = (
 )
 
 
-def document(trial: Trial) -> dict[str, Any]:
-    """The whole trial as plain numbers, strings and lists; NaN stands for "unknown"."""
+def document(
+    trial: Trial,
+    predictions: Sequence[Judgement] = (),
+    frozen: Frozen | None = None,
+    exhibits: Sequence[Exhibit] = (),
+) -> dict[str, Any]:
+    """The whole trial as plain numbers, strings and lists; NaN stands for "unknown".
+
+    `predictions` are judged ones, `frozen` says when and under which hash they were fixed; `exhibits` are
+    figures beside the court's.
+    """
     main, setting = trial.main, trial.setting
     names = {e.key: (e.label or e.key, e.sublabel) for e in trial.picks}
     transitions = _transitions(trial)
@@ -64,7 +75,11 @@ def document(trial: Trial) -> dict[str, Any]:
         + [_witness(trial, e, None, names, q) for e, q in trial.hearing.exploratory],
         "transitions": transitions,
         "events": [asdict(e) for e in setting.events],
-        "predictions": [],
+        "predictions": [_prediction(j) for j in predictions],
+        "frozen": None
+        if frozen is None
+        else {"time": frozen.time, "sha256": frozen.sha256, "file": Path(frozen.path).name},
+        "exhibits": [asdict(e) for e in exhibits],
         "heatmap": _heatmap(trial),
         "seeds": [
             {
@@ -206,6 +221,22 @@ def _transition(
         "witnesses": list(t.witnesses),
         "seeds": {"n": t.seeds.n, "agree": t.seeds.agree, "p": t.seeds.p, "next": asdict(t.seeds.next)},
         "event": None if t.event is None else asdict(t.event),
+    }
+
+
+def _prediction(j: Judgement) -> dict[str, Any]:
+    p = j.prediction
+    place = p.kind == "place"
+    return {
+        "name": p.name,
+        "expected": p.expected,
+        "interval": [p.low[0], p.high[0]] if place else None,
+        "verdict": str(j.outcome),
+        "seen": j.seen,
+        "reason": j.reason,
+        "theory": p.theory,
+        "source": p.source,
+        "inputs": p.inputs,
     }
 
 

@@ -61,7 +61,7 @@ def _page(document: dict[str, Any], share: float) -> str:
 
     # the default Undefined: what a document leaves out is left out of the page
     env = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    scripts = {"plotly": _plotly(), "code": _text("page.js")}
+    scripts = {"plotly": _plotly(), "code": _text("page.js"), "more": _text("exhibits.js")}
     page = view(document, Budget.of(share))
     return env.from_string(_text("template.html.j2")).render(
         **page, **scripts, style=_text("page.css"), policy=policy(list(scripts.values())),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from opalesce.errors import InputError
-from opalesce.report import tables, words
+from opalesce.report import exhibits, tables, words
 from opalesce.report.heat import heat
 from opalesce.report.palette import DARK, LIGHT, VERDICTS, css, lineage_colour
 from opalesce.report.panels import LIMIT, panel
@@ -60,6 +60,9 @@ def view(document: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
     events = document.get("events") or []
     health = document.get("health") or {}
     how = document.get("how") or {}
+    shown = [exhibits.view(e, i) for i, e in enumerate(document.get("exhibits") or [])]
+    drawn = _drawn(document, placed, events, ws, picture)
+    drawn["exhibits"] = {p["key"]: p["drawn"] for e in shown for p in e["plates"]}
     return {
         "d": document,
         "axis": axis,
@@ -90,7 +93,9 @@ def view(document: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
         "words": words,
         "light": css(LIGHT),
         "dark": css(DARK),
-        "drawn": _drawn(document, placed, events, ws, picture),
+        "exhibits": shown,
+        "frozen": document.get("frozen") or {},
+        "drawn": drawn,
     }
 
 

@@ -127,8 +127,18 @@ def _run(
         tuple(sorted(set(events), key=lambda e: (e.x, e.kind))),
         config,
         Scan(tuple(took), tuple(left), tuple(faults)),
-        Axis.of(np.unique(np.concatenate(places)), axis, UNITS.get(axis, "1")),
+        Axis.of(np.unique(np.concatenate(places)), *_axis_name(config, axis)),
     )
+
+
+def _axis_name(config: dict[str, object], axis: str) -> tuple[str, str]:
+    """Name and unit of the axis: the config may say what the steps of this run count."""
+    said = config.get("axis")
+    if axis == "step" and isinstance(said, dict):
+        name, unit = said.get("name"), said.get("unit", "1")
+        if isinstance(name, str) and name and isinstance(unit, str):
+            return name, unit
+    return axis, UNITS.get(axis, "1")
 
 
 def _checkpoints(found: Scanner) -> list[SafetensorsCheckpoint]:

@@ -43,6 +43,7 @@ _HINTS: tuple[tuple[Lineage, str], ...] = (
     ("other", r"grad"),
     ("loss", r"loss|nll|perplexity|(?:^|[_/])ppl|cross_?entropy|bits_per_byte"),
     ("activations", r"induction|prefix_match|attention|attn|activation|(?:^|[_/])act_|logit_lens"),
+    ("evals", r"(?:^|[_/])auc(?:$|[_/])"),
     (
         "weights",
         r"norm|(?:^|[_/])wn_|stable_rank|token_match|spectral|singular|eigen|eff(?:ective)?_rank|gini|weight",

@@ -76,6 +76,8 @@ def panel(run: Run, observables: Sequence[str] | None = None) -> list[Pick]:
         rest = [Pick(n, "*.qk", sublabel="Q, K stacked, mean of layers", primary=False) for n in SPECTRAL]
         rest += [Pick(n, primary=False) for n in EXPLORATORY]
         return picks + rest + _columns(run, {p.name for p in picks}, 0)
+    if run.config.get("system") == "concepts":
+        return _concepts(run)
     evals = [p for p in EVALS if p.name in run.curves]
     if evals:
         return evals + _columns(run, {p.name for p in evals}, 0)
@@ -84,6 +86,15 @@ def panel(run: Run, observables: Sequence[str] | None = None) -> list[Pick]:
     spare = MAX_PRIMARY - sum(p.primary for p in logged)
     called = [Pick(p.name, primary=i < spare) for i, p in enumerate(weights)]
     return sorted([*logged, *called], key=lambda p: not p.primary)
+
+
+def _concepts(run: Run) -> list[Pick]:
+    """Capabilities from the largest family to the smallest; the rest of the log is exploratory."""
+    names = [n for n in reversed(list(run.curves)) if n.startswith("auc/")][: MAX_PRIMARY - 1]
+    called = [Pick(n, label=n.removeprefix("auc/"), sublabel="AUC on unseen pairs") for n in names]
+    weights = [Pick(n, primary=False) for n in (*SPECTRAL, *WEIGHTS)] if run.checkpoints else []
+    taken = set(names) | {n for n in run.curves if not n.startswith("loss")}
+    return called + weights + _columns(run, taken, 0)
 
 
 def _parse(name: str, primary: bool) -> Pick:

@@ -1,0 +1,65 @@
+(function () {
+"use strict";
+const spec = JSON.parse(document.getElementById("opalesce-data").textContent).exhibits || {};
+let style;
+function colour(name) {
+  const [key, alpha] = name.split("/"), value = style.getPropertyValue(key).trim();
+  if (!alpha) return value;
+  const n = parseInt(value.slice(1), 16);
+  return "rgba(" + [n >> 16, (n >> 8) & 255, n & 255, alpha].join(",") + ")";
+}
+function painted(v) {
+  if (typeof v === "string") return v.startsWith("--") ? colour(v) : v;
+  if (Array.isArray(v) || v === null || typeof v !== "object") return v;
+  const out = {};
+  for (const k of Object.keys(v)) out[k] = k === "meta" || k === "name" ? v[k] : painted(v[k]);
+  return out;
+}
+const MARGIN = { l: 50, r: 12, t: 18, b: 38 };
+function axis(title, log) {
+  return { title: { text: title, standoff: 6 }, type: log ? "log" : "linear", showgrid: false, zeroline: false, ticks: "outside", ticklen: 3,
+    tickcolor: colour("--rule"), linecolor: colour("--rule"), showline: true, automargin: false, nticks: 6, exponentformat: "power", fixedrange: true };
+}
+function base(div, height) {
+  return { width: div.clientWidth, height: height, margin: MARGIN, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("--soft") }, hovermode: "closest", dragmode: false };
+}
+function curves(div, p) {
+  const at = (x) => (p.log_x ? Math.log10(x) : x), shapes = [], notes = [];
+  p.marks.forEach((m, i) => {
+    if (m.low !== null && m.high !== null) shapes.push({ type: "rect", xref: "x", yref: "paper", x0: m.low, x1: m.high, y0: 0, y1: 1, layer: "below", fillcolor: colour("--band"), line: { width: 0 } });
+    shapes.push({ type: "line", xref: "x", yref: "paper", x0: m.x, x1: m.x, y0: 0, y1: 1, layer: "below", line: { width: 1.3, dash: "dash", color: colour("--transition") } });
+    if (m.label) notes.push({ xref: "x", yref: "paper", x: at(m.x), y: 1.0, yanchor: "bottom", text: m.label, showarrow: false, font: { size: 10.5, color: colour("--transition") } });
+  });
+  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x), yaxis: axis(p.y, p.log_y) }), { displayModeBar: false, responsive: false, showTips: false });
+}
+function picture(div, p) {
+  const z = p.image, rows = z.length, cols = rows ? z[0].length : 0, canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
+  canvas.width = cols; canvas.height = rows;
+  canvas.className = "clusters";
+  const data = pen.createImageData(cols, rows), card = colour("--card"), first = colour("--transition");
+  const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) {
+    const v = z[i][j], k = 4 * (i * cols + j), h = (v * 0.618034) % 1;
+    const c = v === 0 ? rgb(card) : v === 1 ? rgb(first) : [140 + 70 * Math.sin(6.28 * h), 140 + 70 * Math.sin(6.28 * (h + 0.33)), 140 + 70 * Math.sin(6.28 * (h + 0.67))];
+    data.data.set([c[0], c[1], c[2], 255], k);
+  }
+  pen.putImageData(data, 0, 0);
+  div.replaceChildren(canvas);
+}
+function drawAll() {
+  style = getComputedStyle(document.documentElement);
+  document.querySelectorAll(".plate[data-plate]").forEach((div) => {
+    if (!div.clientWidth) return;
+    const p = spec[div.dataset.plate];
+    if (p.image) picture(div, p); else curves(div, p);
+    div.dataset.drawn = "yes";
+  });
+}
+let waiting = 0;
+const later = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(drawAll); };
+addEventListener("resize", later);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", later);
+addEventListener("beforeprint", drawAll);
+drawAll();
+})();

@@ -1,0 +1,180 @@
+"""Exhibits: figures beside the court's own, each with axes of its own (a staircase, a collapse, a lattice).
+
+An exhibit is a row of plates; a plate is a pair of axes with curves, or one image. They are plain data in
+the report document, and drawn by the page's script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from opalesce.report.panels import floats, short
+from opalesce.report.tables import Table
+from opalesce.report.words import number
+
+Role = Literal["theory", "exact", "seen", "second", "third", "null"]
+# role -> colour token, line, marker: told apart in lightness and shape, never by hue alone
+STYLES: dict[str, tuple[str, dict[str, Any], str | None]] = {
+    "theory": ("--ink", {"width": 1.5, "dash": "dot"}, None),
+    "exact": ("--transition", {"width": 2}, None),
+    "seen": ("--evals", {"width": 1.5}, "circle"),
+    "second": ("--weights", {"width": 1.2, "dash": "dash"}, "square"),
+    "third": ("--activations", {"width": 1.2, "dash": "dashdot"}, "diamond"),
+    "null": ("--twin-line", {"width": 2}, None),
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve of a plate; `low` and `high` make a band (lines) or error bars (markers)."""
+
+    label: str
+    role: Role
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place on the x axis that was fixed beforehand, with its interval if it has one."""
+
+    x: float
+    label: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Plate:
+    """One pair of axes: curves and marks, or an image (rows of integers, 0 is background)."""
+
+    title: str
+    x: str
+    y: str
+    series: Sequence[Series] = ()
+    marks: Sequence[Mark] = ()
+    log_x: bool = False
+    log_y: bool = False
+    image: Any = None
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A row of plates with a title and a caption that says what to see."""
+
+    id: str
+    title: str
+    caption: str
+    plates: Sequence[Plate]
+
+
+def view(exhibit: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """What the template writes (`plates` with a description and a table) and the script draws (`drawn`)."""
+    plates = []
+    for j, p in enumerate(exhibit.get("plates") or []):
+        key = f"x{index}-{j}"
+        plates.append(
+            {
+                "key": key,
+                "title": p.get("title") or "",
+                "alt": _alt(p),
+                "table": _table(p),
+                "drawn": _plate(p),
+            }
+        )
+    legend = {s["label"]: s["role"] for p in exhibit.get("plates") or [] for s in p.get("series") or []}
+    return {
+        "title": exhibit.get("title") or "exhibit",
+        "caption": exhibit.get("caption") or "",
+        "plates": plates,
+        "legend": [{"label": k, "role": v} for k, v in legend.items() if v in STYLES],
+    }
+
+
+def _plate(p: Mapping[str, Any]) -> dict[str, Any]:
+    log_x, log_y = bool(p.get("log_x")), bool(p.get("log_y"))
+    if p.get("image") is not None:
+        z = np.asarray(p["image"], int)
+        return {"image": z.tolist(), "x": p.get("x", ""), "y": p.get("y", "")}
+    traces: list[dict[str, Any]] = []
+    for s in p.get("series") or []:
+        traces += _traces(s)
+    marks = [
+        {k: m.get(k) for k in ("x", "low", "high", "label")}
+        for m in p.get("marks") or []
+        if m.get("x") is not None
+    ]
+    return {
+        "traces": traces,
+        "marks": marks,
+        "x": p.get("x", ""),
+        "y": p.get("y", ""),
+        "log_x": log_x,
+        "log_y": log_y,
+    }
+
+
+def _traces(s: Mapping[str, Any]) -> list[dict[str, Any]]:
+    colour, line, marker = STYLES.get(str(s.get("role")), STYLES["null"])
+    n = len(s["x"])
+    x, y = floats(s["x"], n), floats(s["y"], n)
+    base = {
+        "type": "scatter",
+        "x": short(x, 6),
+        "hoverinfo": "x+y",
+        "name": "",
+        "meta": {"label": s.get("label", "")},
+    }
+    out: list[dict[str, Any]] = []
+    low, high = s.get("low"), s.get("high")
+    bars: dict[str, Any] = {}
+    if low is not None and high is not None:
+        lo, hi = floats(low, n), floats(high, n)
+        if marker is None:
+            bare = {"width": 0, "color": colour}
+            fill = {"fill": "tonexty", "fillcolor": "--twin" if s.get("role") == "null" else f"{colour}/0.18"}
+            edge = {**base, "mode": "lines", "line": bare, "hoverinfo": "skip"}
+            out += [{**edge, "y": short(lo)}, {**edge, "y": short(hi), **fill}]
+        else:
+            bars = {"error_y": {
+                "type": "data", "symmetric": False, "array": short(hi - y), "arrayminus": short(y - lo),
+                "color": colour, "thickness": 1.2, "width": 2,
+            }}  # fmt: skip
+    dots = {} if marker is None else {"marker": {"size": 5, "symbol": marker, "color": colour}}
+    mode = "lines" if marker is None else "lines+markers"
+    out.append({**base, "mode": mode, "y": short(y), "line": {**line, "color": colour}, **dots, **bars})
+    return out
+
+
+def _alt(p: Mapping[str, Any]) -> str:
+    if p.get("image") is not None:
+        return f"{p.get('title')}: an image of clusters"
+    said = []
+    for s in p.get("series") or []:
+        y = floats(s["y"], len(s["x"]))
+        good = y[np.isfinite(y)]
+        if good.size:
+            said.append(f"{s['label']} goes from {number(good[0])} to {number(good[-1])}")
+    said += [f"{m['label']} at {number(m['x'])}" for m in p.get("marks") or []]
+    return f"{p.get('title')}, {p.get('y')} against {p.get('x')}: " + "; ".join(said)
+
+
+def _table(p: Mapping[str, Any], most: int = 120) -> Table | None:
+    rows = []
+    for s in p.get("series") or []:
+        low, high = s.get("low") or [None] * len(s["x"]), s.get("high") or [None] * len(s["x"])
+        for x, y, lo, hi in zip(s["x"], s["y"], low, high, strict=True):
+            band = "" if lo is None or hi is None else f"[{number(lo)}, {number(hi)}]"
+            rows.append([str(s["label"]), number(x), number(y), band])
+    if not rows:
+        return None
+    more = "" if len(rows) <= most else f" ({most} of {len(rows)} rows; the rest is in report.json)"
+    return Table(
+        f"{p.get('title')}{more}", ["curve", str(p.get("x")), str(p.get("y")), "interval"], rows[:most]
+    )

@@ -1,0 +1,1 @@
+"""Percolation of concepts: pairs seen are edges, and what can be inferred is what they connect."""

@@ -1,0 +1,89 @@
+"""The demo: percolation of concepts, predicted before training, then trained, judged and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from opalesce.report.build import report
+from opalesce.runs.open import open as open_run
+from opalesce.systems.concepts.exhibits import collapse, naive, staircase
+from opalesce.systems.concepts.judge import Ladders, judge
+from opalesce.systems.concepts.ladder import Design, train
+from opalesce.systems.concepts.models import TRANSFORMER, torch_module
+from opalesce.systems.concepts.predict import chance, predict
+from opalesce.systems.once import all_once
+from opalesce.theory.prediction import Judgement, freeze
+from opalesce.transitions.result import Trial
+from opalesce.transitions.trial import trial
+
+SEEDS, OTHER_SEEDS = 5, 3
+DESIGN = Design()
+OTHER = Design(rungs=10, learner=TRANSFORMER)
+Say = Callable[[str], object]
+
+
+def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]:
+    """Predict, freeze, train five ladders and their twins, judge, write the report.
+
+    What was frozen or trained already is kept, so that an interrupted demo goes on.
+
+    Parameters
+    ----------
+    out : path
+        Folder for predictions.json, runs/, store/, report.html and report.json.
+    seed : int
+        First of the seeds.
+    say : callable, optional
+        Called with one line of progress at a time.
+
+    Raises
+    ------
+    MissingExtra
+        Without torch.
+    InputError
+        When the folder holds predictions made with other settings.
+    """
+    torch_module()
+    say = say or (lambda _: None)
+    say("predicting from bipartite percolation")
+    main, other = (
+        predict(DESIGN, SEEDS, learner="embedding"),
+        predict(OTHER, OTHER_SEEDS, learner="transformer"),
+    )
+    group = [*main.predictions, chance(DESIGN, SEEDS)]
+    second = [p for p in other.predictions if p.kind != "curve"]
+    frozen = freeze([*group, *second], out / "predictions.json")
+    runs = out / "runs"
+    numbers = range(seed, seed + SEEDS)
+    real, null = ([runs / f"{kind}{s}" for s in numbers] for kind in ("real", "null"))
+    real2, null2 = (
+        [runs / f"transformer-{k}{s}" for s in list(numbers)[:n]] for k, n in (("real", 3), ("null", 2))
+    )
+    jobs = [
+        (f, partial(train, seed=s, null=twin, design=d))
+        for d, folders, twin in (
+            (DESIGN, real, False),
+            (DESIGN, null, True),
+            (OTHER, real2, False),
+            (OTHER, null2, True),
+        )
+        for s, f in zip(numbers, folders, strict=False)
+    ]
+    all_once(jobs, say, f"training {len(jobs)} ladders of networks")
+    seen, seen2 = _ladders(real, null, DESIGN), _ladders(real2, null2, OTHER)
+    judged = [*judge(group, seen), *judge(second, seen2)]
+    held = trial(real[0], null=null, seeds=real[1:], store=out / "store", seed=seed, say=say)
+    say("drawing")
+    figures = (staircase(main, seen, seen2), collapse(seen), naive(seen))
+    return held, report(held, out, predictions=_ordered(judged), frozen=frozen, exhibits=figures)
+
+
+def _ladders(real: Sequence[Path], null: Sequence[Path], design: Design) -> Ladders:
+    return Ladders.of([open_run(f) for f in real], [open_run(f) for f in null], design.capabilities)
+
+
+def _ordered(judged: list[Judgement]) -> list[Judgement]:
+    """General statements before those about one capability."""
+    return sorted(judged, key=lambda j: j.prediction.kind in ("place", "curve") and ":" in j.prediction.name)

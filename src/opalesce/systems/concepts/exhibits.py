@@ -1,0 +1,115 @@
+"""The figures of the `concepts` page: the staircase, the collapse, what is usually asked."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opalesce.report.exhibits import Exhibit, Mark, Plate, Role, Series
+from opalesce.systems.concepts.judge import Ladders
+from opalesce.systems.concepts.predict import Theory
+from opalesce.theory.concepts import giant
+
+Floats = NDArray[np.float64]
+ROLES: tuple[Role, ...] = ("exact", "second", "third", "seen")
+
+
+def _spread(values: Floats) -> tuple[Floats, list[float], list[float]]:
+    """Mean over seeds and its 95 % t-interval."""
+    from scipy.stats import t
+
+    n = len(values)
+    mean = values.mean(axis=0)
+    half = t.ppf(0.975, max(n - 1, 1)) * values.std(axis=0, ddof=1 if n > 1 else 0) / np.sqrt(n)
+    return mean, (mean - half).tolist(), (mean + half).tolist()
+
+
+def staircase(theory: Theory, seen: Ladders, other: Ladders | None) -> Exhibit:
+    """One plate per capability: frozen theory, oracle, networks, twins, against density."""
+    plates = []
+    x = seen.density.tolist()
+    for i, c in enumerate(seen.capabilities):
+        low, high = theory.band(i, len(seen.auc))
+        predicted = theory.grown.oracle[:, i].mean(axis=0)
+        learned, down, up = _spread(seen.auc[:, i])
+        series = [
+            Series("twins: who goes with whom is shuffled", "null", x, seen.twin[:, i].mean(0).tolist(),
+                   seen.twin[:, i].min(0).tolist(), seen.twin[:, i].max(0).tolist()),
+            Series("theory, frozen: band of the mean", "theory", x, predicted.tolist(),
+                   low.tolist(), high.tolist()),
+            Series("oracle: same component", "exact", x, seen.oracle[:, i].mean(0).tolist()),
+            Series("embedding model", "seen", x, learned.tolist(), down, up),
+        ]  # fmt: skip
+        if other is not None:
+            mean, down, up = _spread(other.auc[:, i])
+            series.append(Series("transformer", "second", other.density.tolist(), mean.tolist(), down, up))
+        peak = theory.grown.peak[:, i]
+        mark = Mark(float(peak.mean()), "threshold", *np.quantile(peak, [0.05, 0.95]).tolist())
+        title = f"{c.name}: 1/√(|E||K|) = {c.threshold:.3g}"
+        plates.append(
+            Plate(title, "density of pairs seen", "AUC on unseen pairs", series, (mark,), log_x=True)
+        )
+    return Exhibit(
+        "staircase",
+        "Percolation of concepts: what connection allows, and what is learned",
+        "An unseen pair can be inferred when seen pairs connect its two ends. The band and the threshold "
+        "(with its finite-size spread) were fixed before training. Below it nothing can be learned and "
+        "nothing is; above it networks follow, later than the oracle. Error bars: 95 % over seeds.",
+        plates,
+    )
+
+
+def collapse(seen: Ladders) -> Exhibit:
+    """Oracle and learned AUC of all capabilities against C_n = density / threshold, and the data graph."""
+
+    def plate(title: str, y: str, values: Floats) -> Plate:
+        series = [
+            Series(c.name, ROLES[i % 4], (seen.density / c.threshold).tolist(), values[:, i].mean(0).tolist())
+            for i, c in enumerate(seen.capabilities)
+        ]
+        return Plate(title, "C_n = density / threshold", y, series, (Mark(1.0, ""),), log_x=True)
+
+    graph = plate("giant component of the seen graph", "share of nodes", seen.giant)
+    c = seen.capabilities[-1]
+    s1, s2 = giant(c.entities, c.properties, seen.density)
+    share = (c.entities * s1 + c.properties * s2) / (c.entities + c.properties)
+    limit = Series("infinite families", "theory", (seen.density / c.threshold).tolist(), share.tolist())
+    return Exhibit(
+        "collapse",
+        "In units of the threshold, four capabilities fall on one curve",
+        "C_n is the connectivity number. The dotted line is the giant component of infinite families.",
+        (
+            plate("oracle", "AUC", seen.oracle),
+            plate("embedding model", "AUC", seen.auc),
+            Plate(graph.title, graph.x, graph.y, (*graph.series, limit), graph.marks, log_x=True),
+        ),
+    )
+
+
+def naive(seen: Ladders) -> Exhibit:
+    """The same networks asked with unmatched false answers: the order is lost, chance is left early."""
+    curves: tuple[tuple[str, Role, Floats], ...] = (
+        ("matched false answers", "seen", seen.auc),
+        ("any false answer", "third", seen.naive),
+        ("oracle: same component", "exact", seen.oracle),
+    )
+    x = seen.density.tolist()
+    plates = [
+        Plate(
+            c.name,
+            "density of pairs seen",
+            "AUC",
+            [Series(label, role, x, y[:, i].mean(0).tolist()) for label, role, y in curves],
+            (Mark(c.threshold, ""),),
+            log_x=True,
+        )
+        for i, c in enumerate(seen.capabilities)
+    ]
+    return Exhibit(
+        "naive",
+        "Why the order is lost when false answers are drawn from anywhere",
+        "A property that hangs in another family's large component is ruled out by what is absent, and small "
+        "families look unlike large ones: unmatched questions measure that, above or below chance, before "
+        "any connection exists. With matched questions the order of the thresholds returns.",
+        plates,
+    )
