@@ -53,7 +53,9 @@ class Exponents(Generic[Number]):
         return 2 - self.d * self.nu
 
 
-EXACT_2D = Exponents(2, Fraction(4, 3), Fraction(91, 48))  # den Nijs 1979, Nienhuis 1980; Smirnov, Werner 2001
+EXACT_2D = Exponents(
+    2, Fraction(4, 3), Fraction(91, 48)
+)  # den Nijs 1979, Nienhuis 1980; Smirnov, Werner 2001
 MEAN_FIELD = Exponents(6, Fraction(1, 2), Fraction(4))
 
 # (value, standard error); xu2014simultaneous for d = 3 [M], zhang2021critical for d = 4, 5

@@ -29,6 +29,8 @@ S1, S2, M2, CLUSTERS = range(4)  # places in `tally`
 QUANTITIES = ("S1", "S1^2", "S1^4", "S2", "M2", "clusters")
 OFF = -(2**31)  # parent of a site that is not there yet
 SPANS = INLET | OUTLET
+BLOCK = 64  # elements drawn at a time
+IN_CACHE = 2**17  # nodes whose parents fit the second-level cache
 
 
 class State(NamedTuple):
@@ -152,31 +154,61 @@ def join(
     return loop
 
 
+@njit(cache=True, nogil=True)
+def draw(order: Any, begin: int, end: int, rng: Any) -> None:
+    """Steps begin .. end of a shuffle (Fisher and Yates); all of `order` stays a permutation."""
+    m = len(order)
+    for i in range(begin, end):
+        j = i + int(rng.random() * (m - i))
+        e = order[i]
+        order[i] = order[j]
+        order[j] = e
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any) -> None:
+def preload(g: Any, parent: Any, block: Any) -> int:
+    """Read what the next elements will need, so that the misses of cache overlap instead of queueing."""
+    seen = 0
+    for e in block:
+        if g.mode == GRAPH_BOND:
+            u, v = parent[g.u[e]], parent[g.v[e]]
+            seen ^= parent[max(u, 0)] ^ parent[max(v, 0)]
+        elif g.mode == GRAPH_SITE:
+            seen ^= g.first[e] ^ parent[e]
+        elif g.mode == LATTICE_BOND:
+            seen ^= parent[max(parent[e // len(g.entries) * g.basis], 0)]
+        else:
+            seen ^= parent[e]
+    return seen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any) -> int:
     """One sweep up to `stop` elements; tallies at the wanted counts go to `rows`.
 
-    A random order is drawn on the way (Fisher and Yates), so what is not reached is not drawn; `order`
-    stays a permutation.
+    A random order is drawn on the way, so what is not reached is not drawn. Returns a number without
+    meaning that keeps `preload` from being optimised away.
     """
     parent, shift, touch, sizes, tally, wrapped, gap, x = s
-    mode, _, m, axes, bits, periodic, basis, shape, box, entries, moves, first, us, vs, turns = g
+    mode, n, _, axes, bits, periodic, basis, shape, box, entries, moves, first, us, vs, turns = g
     track, span, measure, shuffle, lo, every = want
     kinds = len(entries)
-    k_row = 0
+    row, seen = 0, 0
     at, begin, end, to = 0, 0, 0, 0
     turn = np.int64(0)
     if measure and lo == 0 and len(rows) > 0:
         rows[0] = tally
-        k_row = 1
+        row = 1
     for count in range(1, stop + 1):
+        if count % BLOCK == 1:
+            last = min(count - 1 + BLOCK, stop)
+            if shuffle:
+                draw(order, count - 1, last, rng)
+            if n > IN_CACHE:
+                seen ^= preload(g, parent, order[count - 1 : last])
         e = np.int64(order[count - 1])
-        if shuffle:
-            j = count - 1 + int(rng.random() * (m - count + 1))
-            order[count - 1], order[j] = order[j], order[count - 1]
-            e = np.int64(order[count - 1])
         before = tally[S1]
-        if mode == LATTICE_SITE or mode == GRAPH_SITE:
+        if mode in (LATTICE_SITE, GRAPH_SITE):
             parent[e] = -1
             at = e
             if measure:
@@ -195,7 +227,7 @@ def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any)
         else:
             begin, end, at = e, e + 1, us[e]
         for k in range(begin, end):
-            if mode == LATTICE_SITE or mode == LATTICE_BOND:
+            if mode in (LATTICE_SITE, LATTICE_BOND):
                 to, turn = hop(box, entries, moves, at, k, x)
                 if turn != 0 and not periodic:
                     continue
@@ -214,11 +246,12 @@ def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any)
             if tally[S1] - before > gap[0]:
                 gap[0] = tally[S1] - before
                 gap[1] = count
-            if k_row < len(rows) and count == lo + k_row * every:
-                rows[k_row] = tally
-                k_row += 1
+            if row < len(rows) and count == lo + row * every:
+                rows[row] = tally
+                row += 1
         elif (track or span) and wrapped.max() <= count:
             break
+    return seen
 
 
 @njit(cache=True, nogil=True)

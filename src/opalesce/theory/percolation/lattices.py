@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Bond = tuple[int, int, tuple[int, ...]]  # (sublattice, sublattice, cell of the second minus cell of the first)
+Bond = tuple[
+    int, int, tuple[int, ...]
+]  # (sublattice, sublattice, cell of the second minus cell of the first)
 
 _HEX = complex(0.5, math.sqrt(0.75))  # second period of a rhombic cell over its first
 

@@ -142,7 +142,7 @@ def sweep(
     if every is None:
         every = (high - low) // MAX_ROWS + 1
     counts = np.arange(low, high + 1, every) if sizes else np.zeros(0, np.int64)
-    touch = _touch(system, g, ends) if wrapping else np.zeros(0, np.int8)
+    touch = touch_of(system, g, ends) if wrapping else np.zeros(0, np.int8)
     track, span = wrapping and g.axes > 0, len(touch) > 0
     want = kernel.Wanted(track, span, sizes, True, low, every)
     batches = min(batches, sweeps)
@@ -190,10 +190,10 @@ def _counts_within(m: int, window: tuple[float, float]) -> tuple[int, int]:
     return max(low, 0), min(high, m)
 
 
-def _touch(
+def touch_of(
     system: Lattice | Graph, g: Geometry, ends: tuple[ArrayLike, ArrayLike] | None
 ) -> NDArray[np.int8]:
-    """INLET and OUTLET bits of the nodes; empty where nothing spans."""
+    """INLET and OUTLET bits of the nodes; empty where nothing spans. Raises InputError for nodes not there."""
     if isinstance(system, Lattice):
         if system.periodic:
             return np.zeros(0, np.int8)

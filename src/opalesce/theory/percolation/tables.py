@@ -112,7 +112,14 @@ def hypercubic_series(d: int, kind: str) -> float:
         d below 2 or unknown kind.
     """
     terms = {
-        "site": (1, Fraction(3, 2), Fraction(15, 4), Fraction(83, 4), Fraction(6577, 48), Fraction(119077, 96)),
+        "site": (
+            1,
+            Fraction(3, 2),
+            Fraction(15, 4),
+            Fraction(83, 4),
+            Fraction(6577, 48),
+            Fraction(119077, 96),
+        ),
         "bond": (1, 0, Fraction(5, 2), Fraction(15, 2), 57, Fraction(4855, 12)),
     }
     if kind not in terms or d < 2:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
+from scipy.special import chdtrc, ndtri
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
 from opalesce.theory.percolation.canonical import batch_means, has_happened, probability
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -239,13 +239,11 @@ def extrapolate(
 
 def _line(x: Array, y: Array, se: Array, what: str, level: float) -> tuple[Estimate, Estimate]:
     """Intercept and slope of a weighted straight line."""
-    from scipy.stats import chi2
-
     design = np.stack([np.ones_like(x), x], axis=1) / se[:, None]
     cov: Any = np.linalg.inv(design.T @ design)
     best = cov @ design.T @ (y / se)
     rest, free = float((((y / se) - design @ best) ** 2).sum()), len(x) - 2
-    bad = free > 0 and float(chi2.sf(rest, free)) < 1e-3
+    bad = free > 0 and float(chdtrc(free, rest)) < 1e-3
     status = f"chi-square {rest:.1f} for {free}: leave out the smallest size" if bad else ""
     method = f"{what}, chi-square {rest:.2f} for {free} degrees of freedom"
     pair = [normal(float(b), float(s), len(x), method, level) for b, s in zip(best, cov.diagonal() ** 0.5)]
