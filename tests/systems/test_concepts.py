@@ -9,6 +9,7 @@ import pytest
 
 import opalesce
 from opalesce.errors import InputError
+from opalesce.systems.concepts.chains import by_length, distances
 from opalesce.systems.concepts.judge import Ladders, estimate, judge
 from opalesce.systems.concepts.ladder import Design, train
 from opalesce.systems.concepts.models import Learner, fit
@@ -160,3 +161,32 @@ def test_a_small_ladder_is_predicted_trained_opened_and_judged(tmp_path):
         assert len({p.read_bytes() for p in files}) <= 1
     assert (runs[0] / "log.jsonl").read_bytes() == (same / "log.jsonl").read_bytes()
     assert json.loads((runs[0] / "config.json").read_text())["system"] == "concepts"
+
+
+def test_chain_lengths_are_those_of_breadth_first_search(world: World):
+    graph = SeenGraph(world, world.seen(150))
+    d = distances(graph)
+    n = graph.seen.shape[0]
+    for e in (0, 7, n - 1):
+        reached, frontier, length = {("e", e): 0}, [("e", e)], 0
+        while frontier:
+            length += 1
+            after = []
+            for kind, i in frontier:
+                row = graph.seen[i] if kind == "e" else graph.seen[:, i]
+                after += [("k" if kind == "e" else "e", int(j)) for j in np.flatnonzero(row)]
+            frontier = [v for v in dict.fromkeys(after) if v not in reached]
+            reached |= dict.fromkeys(frontier, length)
+        for k in range(graph.seen.shape[1]):
+            assert d[e, k] == reached.get(("k", k), np.inf)
+
+
+def test_the_oracle_is_right_on_every_chain_and_a_coin_without_one(world: World):
+    graph = SeenGraph(world, world.seen(150))
+    same = (graph.labels[0][:, None] == graph.labels[1][None]).astype(float)
+    got = by_length(same, graph, graph.questions(1, np.random.default_rng(0)))
+    assert got.length[0] == 0
+    assert (got.length[1:] % 2 == 1).all()
+    assert got.length[1] >= 3
+    assert (got.right[1:] == 1).all()
+    assert got.right[0] == 0.5

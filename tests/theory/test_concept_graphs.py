@@ -8,7 +8,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from opalesce.errors import InputError
-from opalesce.theory.concepts import band, giant, grow, onset
+from opalesce.theory.concepts import band, grow, onset
+from opalesce.theory.percolation.exact import layered_giant
 
 
 def rng(*key: int) -> np.random.Generator:
@@ -17,12 +18,12 @@ def rng(*key: int) -> np.random.Generator:
 
 def test_a_two_by_two_family_is_known_exactly():
     """Two edges never join an unseen pair; three of four always join the last."""
-    grown = grow([(2, 2)], [0, 1, 2, 3], 50, rng(), mirrors=1)
+    grown = grow([(2, 2, 1)], [0, 1, 2, 3], 50, rng())
     assert grown.connected[:, 0].tolist() == [[0, 0, 0, 1]] * 50
 
 
 def test_all_pairs_seen_leave_nothing_unseen():
-    assert np.isnan(grow([(2, 3)], [12], 3, rng()).connected).all()
+    assert np.isnan(grow([(2, 3, 2)], [12], 3, rng()).connected).all()
 
 
 def slow(n1: int, n2: int, m: int, generator: np.random.Generator) -> float:
@@ -36,7 +37,7 @@ def slow(n1: int, n2: int, m: int, generator: np.random.Generator) -> float:
 @pytest.mark.parametrize("m", [8, 16, 30])
 def test_the_share_of_connected_pairs_agrees_with_a_slow_twin(m: int):
     n = 1500
-    fast = grow([(6, 20)], [m], n, rng(m), mirrors=1).connected[:, 0, 0]
+    fast = grow([(6, 20, 1)], [m], n, rng(m)).connected[:, 0, 0]
     twin = np.array([slow(6, 20, m, rng(m, i)) for i in range(n)])
     error = np.sqrt((fast.var() + twin.var()) / n)
     assert abs(fast.mean() - twin.mean()) < 4 * error  # four standard errors of the difference
@@ -45,25 +46,17 @@ def test_the_share_of_connected_pairs_agrees_with_a_slow_twin(m: int):
 
 def test_mirrors_share_the_pairs_at_random():
     """Two families together behave like the mean of two with hypergeometric counts: mean share is kept."""
-    one = grow([(10, 10)], [25], 3000, rng(1), mirrors=1).connected.mean()
-    two = grow([(10, 10)], [50], 3000, rng(2), mirrors=2).connected
+    one = grow([(10, 10, 1)], [25], 3000, rng(1)).connected.mean()
+    two = grow([(10, 10, 2)], [50], 3000, rng(2)).connected
     # counts now fluctuate (sd 3.1 pairs), which moves the mean by less than half the share's spread
     assert abs(two.mean() - one) < 0.5 * two.std()
-
-
-def test_the_giant_component_of_a_symmetric_family_is_that_of_erdos_renyi():
-    """n1 = n2 = n at p = c/n: S = 1 - exp(-c S); c = 2 gives 0.796812 (reference 01, C4.4)."""
-    s1, s2 = giant(1000, 1000, [0.0005, 2 / 1000])
-    assert s1[1] == pytest.approx(0.796812, abs=1e-6)
-    assert s2[1] == pytest.approx(s1[1], abs=1e-9)
-    assert s1[0] < 1e-9
 
 
 def test_a_large_family_follows_the_infinite_limit():
     n1, n2, c = 400, 1600, 2.0
     p = c / np.sqrt(n1 * n2)
-    s1, s2 = giant(n1, n2, p)
-    grown = grow([(n1, n2)], [round(p * n1 * n2)], 40, rng(5), mirrors=1).connected[:, 0, 0]
+    s1, s2 = layered_giant([n1, n2], p)
+    grown = grow([(n1, n2, 1)], [round(p * n1 * n2)], 40, rng(5)).connected[:, 0, 0]
     error = grown.std() / np.sqrt(len(grown))
     assert abs(grown.mean() - s1 * s2) < 4 * error + 0.005  # the last: corrections of order 1/n1
     assert error < 0.01
@@ -72,7 +65,7 @@ def test_a_large_family_follows_the_infinite_limit():
 def test_the_finite_threshold_lies_above_and_tends_to_the_infinite_one():
     ratios = []
     for a, b in ((10, 40), (40, 160), (160, 640)):
-        peak = grow([(a, b)], [a * b // 2], 120, rng(a), mirrors=1).peak[:, 0] * np.sqrt(a * b)
+        peak = grow([(a, b, 1)], [a * b // 2], 120, rng(a)).peak[:, 0] * np.sqrt(a * b)
         ratios.append(peak.mean())
         assert peak.mean() > 1 - 3 * peak.std() / np.sqrt(120)
     assert ratios[2] < ratios[1] + 0.03
@@ -100,7 +93,7 @@ def test_onset_reads_between_the_rungs_in_log_density():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "rungs"), [([], [1]), ([(0, 3)], [1]), ([(2, 2)], [3, 2]), ([(2, 2)], [9])]
+    ("sizes", "rungs"), [([], [1]), ([(0, 3, 1)], [1]), ([(2, 2, 1)], [3, 2]), ([(2, 2, 2)], [9])]
 )
 def test_impossible_worlds_are_refused(sizes, rungs):
     with pytest.raises(InputError):

@@ -31,7 +31,7 @@ function curves(div, p) {
     shapes.push({ type: "line", xref: "x", yref: "paper", x0: m.x, x1: m.x, y0: 0, y1: 1, layer: "below", line: { width: 1.3, dash: "dash", color: colour("--transition") } });
     if (m.label) notes.push({ xref: "x", yref: "paper", x: at(m.x), y: 1.0, yanchor: "bottom", text: m.label, showarrow: false, font: { size: 10.5, color: colour("--transition") } });
   });
-  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x), yaxis: axis(p.y, p.log_y) }), { displayModeBar: false, responsive: false, showTips: false });
+  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x), yaxis: Object.assign(axis(p.y, p.log_y), p.y_range ? { range: p.log_y ? p.y_range.map(Math.log10) : p.y_range } : {}) }), { displayModeBar: false, responsive: false, showTips: false });
 }
 function picture(div, p) {
   const z = p.image, rows = z.length, cols = rows ? z[0].length : 0, canvas = document.createElement("canvas"), pen = canvas.getContext("2d");

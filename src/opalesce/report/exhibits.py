@@ -61,6 +61,7 @@ class Plate:
     marks: Sequence[Mark] = ()
     log_x: bool = False
     log_y: bool = False
+    y_range: tuple[float, float] | None = None
     image: Any = None
 
 
@@ -90,6 +91,7 @@ def view(exhibit: Mapping[str, Any], index: int) -> dict[str, Any]:
         )
     legend = {s["label"]: s["role"] for p in exhibit.get("plates") or [] for s in p.get("series") or []}
     return {
+        "id": f"exhibit-{index}",
         "title": exhibit.get("title") or "exhibit",
         "caption": exhibit.get("caption") or "",
         "plates": plates,
@@ -117,6 +119,7 @@ def _plate(p: Mapping[str, Any]) -> dict[str, Any]:
         "y": p.get("y", ""),
         "log_x": log_x,
         "log_y": log_y,
+        "y_range": p.get("y_range"),
     }
 
 

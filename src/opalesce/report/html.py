@@ -6,12 +6,16 @@ import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from opalesce.report.clean import clean, clip, script_json, to_json
+from opalesce.report.exhibits import Exhibit
+from opalesce.report.exhibits import view as view_exhibit
+from opalesce.report.palette import DARK, LIGHT, css
 from opalesce.report.view import Budget, view
 
 BYTES = 6_000_000  # of the whole file
@@ -56,14 +60,51 @@ def write(document: Mapping[str, Any], out: Path | str) -> Path:
     return _put(folder / "report.html", html)
 
 
-def _page(document: dict[str, Any], share: float) -> str:
-    from jinja2 import Environment
+def write_exhibits(
+    exhibits: Sequence[Exhibit], out: Path | str, title: str, lines: Sequence[str] = (), name: str = "figures"
+) -> Path:
+    """Write exhibits alone, without a trial: `<name>.html`, readable offline, and `<name>.json` beside it.
+
+    `lines` are sentences put under the title: what was made, with which settings, and what it says.
+    """
+    folder = Path(out)
+    document = clean(
+        {
+            "schema": "opalesce.figures/1",
+            "title": title,
+            "lines": list(lines),
+            "exhibits": [asdict(e) for e in exhibits],
+        }
+    )
+    shown = [view_exhibit(e, i) for i, e in enumerate(clip(document)["exhibits"])]
+    scripts = {"plotly": _plotly(), "more": _text("exhibits.js")}
+    drawn = {"exhibits": {p["key"]: p["drawn"] for e in shown for p in e["plates"]}}
+    html = (
+        _environment()
+        .from_string(_text("figures.html.j2"))
+        .render(
+            title=clip(document["title"]), lines=clip(document["lines"]), exhibits=shown, light=css(LIGHT),
+            dark=css(DARK), style=_text("page.css"), policy=policy(list(scripts.values())),
+            data=script_json(drawn), **scripts,
+        )
+    )  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder / f"{name}.json", to_json(document, indent=1))
+    return _put(folder / f"{name}.html", html)
+
+
+def _environment() -> Any:
+    from jinja2 import DictLoader, Environment
 
     # the default Undefined: what a document leaves out is left out of the page
-    env = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    parts = DictLoader({"parts.html.j2": _text("parts.html.j2")})
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=parts)
+
+
+def _page(document: dict[str, Any], share: float) -> str:
     scripts = {"plotly": _plotly(), "code": _text("page.js"), "more": _text("exhibits.js")}
     page = view(document, Budget.of(share))
-    return env.from_string(_text("template.html.j2")).render(
+    return _environment().from_string(_text("template.html.j2")).render(
         **page, **scripts, style=_text("page.css"), policy=policy(list(scripts.values())),
         data=script_json(page["drawn"]),
     )  # fmt: skip

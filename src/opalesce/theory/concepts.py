@@ -27,7 +27,7 @@ from opalesce.errors import InputError
 from opalesce.theory.percolation.union import find
 
 Floats = NDArray[np.float64]
-Sizes = Sequence[tuple[int, int]]
+Sizes = Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,18 @@ def _family(order: Any, n1: int, n2: int, at: Any, linked: Any) -> Any:
     return where
 
 
-def grow(
-    sizes: Sizes, rungs: ArrayLike, replicates: int, rng: np.random.Generator, mirrors: int = 2
-) -> Grown:
-    """Grow worlds of `mirrors` families for each size, one random valid pair after another.
+def grow(sizes: Sizes, rungs: ArrayLike, replicates: int, rng: np.random.Generator) -> Grown:
+    """Grow worlds of families, one random valid pair after another.
 
     Parameters
     ----------
-    sizes : sequence of (entities, properties)
-        One entry per capability.
+    sizes : sequence of (entities, properties, families)
+        One entry per capability; the share connected is over all its families together.
     rungs : array of int
         Increasing numbers of distinct pairs seen in the whole world.
     replicates : int
         Number of independent worlds.
     rng : Generator
-    mirrors : int
-        Families per capability; the share connected is over all of them together.
 
     Raises
     ------
@@ -107,13 +103,15 @@ def grow(
         Sizes below one, rungs that do not increase or exceed the number of valid pairs.
     """
     at = np.asarray(rungs, np.int64)
-    if not len(sizes) or any(min(s) < 1 for s in sizes) or replicates < 1 or mirrors < 1:
+    if not len(sizes) or any(min(s) < 1 for s in sizes) or replicates < 1:
         raise InputError("cannot grow such worlds", expected="sizes of 1 or more", got=str(list(sizes)))
-    pairs = np.repeat([a * b for a, b in sizes], mirrors)
+    families = [(a, b) for a, b, n in sizes for _ in range(n)]
+    pairs = np.array([a * b for a, b in families])
     if at.ndim != 1 or not len(at) or (np.diff(at) <= 0).any() or at[0] < 0 or at[-1] > pairs.sum():
         raise InputError(
             "rungs are increasing numbers of pairs", expected=f"0 to {pairs.sum()}", got=str(at.tolist())
         )
+    first = np.cumsum([0, *(n for _, _, n in sizes)])[:-1]  # first family of each capability
     owner = np.repeat(np.arange(len(pairs)), pairs)
     connected = np.empty((replicates, len(sizes), len(at)))
     peak = np.empty((replicates, len(sizes)))
@@ -122,41 +120,15 @@ def grow(
         linked = np.zeros((len(pairs), len(at)), np.int64)
         count = np.empty_like(linked)
         where = np.empty(len(pairs))
-        for f in range(len(pairs)):
-            n1, n2 = sizes[f // mirrors]
+        for f, (n1, n2) in enumerate(families):
             count[f] = np.searchsorted(np.flatnonzero(seen == f), at)
-            order = rng.permutation(pairs[f])
-            where[f] = _family(order, n1, n2, count[f], linked[f]) / pairs[f]
-        shape = (len(sizes), mirrors, len(at))
-        joined, known = linked.reshape(shape).sum(1), count.reshape(shape).sum(1)
-        unseen = (mirrors * np.array([a * b for a, b in sizes]))[:, None] - known
+            where[f] = _family(rng.permutation(pairs[f]), n1, n2, count[f], linked[f]) / pairs[f]
+        joined, known = np.add.reduceat(linked, first), np.add.reduceat(count, first)
+        unseen = np.add.reduceat(pairs, first)[:, None] - known
         with np.errstate(invalid="ignore", divide="ignore"):
             connected[r] = np.where(unseen > 0, (joined - known) / unseen, np.nan)
-        peak[r] = where.reshape(len(sizes), mirrors).mean(1)
+        peak[r] = np.add.reduceat(where, first) / np.array([n for _, _, n in sizes])
     return Grown(at, connected, peak)
-
-
-def giant(n1: int, n2: int, density: ArrayLike) -> tuple[Floats, Floats]:
-    """Shares S_E, S_K of entities and properties in the giant component of infinite families.
-
-    Largest solution of S_E = 1 - exp(-p n2 S_K), S_K = 1 - exp(-p n1 S_E), by iteration from 1.
-
-    Parameters
-    ----------
-    n1, n2 : int
-        Entities and properties of the family.
-    density : array
-        Density p of seen pairs.
-    """
-    p = np.asarray(density, float)
-    s1 = s2 = np.ones_like(p)
-    for _ in range(10_000):
-        new = -np.expm1(-p * n2 * s2)
-        s2 = -np.expm1(-p * n1 * new)
-        if np.max(np.abs(new - s1), initial=0.0) < 1e-12:
-            break
-        s1 = new
-    return s1, s2
 
 
 def band(replicates: Floats, level: float) -> tuple[Floats, Floats]:

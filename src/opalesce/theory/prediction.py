@@ -175,9 +175,9 @@ def judge_place(p: Prediction, seen: Estimate) -> Judgement:
     if low <= seen.low and seen.high <= high:
         return Judgement(p, Outcome.MET, "the observed interval lies inside the predicted one", text)
     if seen.high < low:
-        return Judgement(p, Outcome.MISSED, "seen earlier than predicted", text)
+        return Judgement(p, Outcome.MISSED, "the observed interval lies below the predicted one", text)
     if seen.low > high:
-        return Judgement(p, Outcome.MISSED, "seen later than predicted", text)
+        return Judgement(p, Outcome.MISSED, "the observed interval lies above the predicted one", text)
     return Judgement(p, Outcome.CANNOT_TELL, "the two intervals overlap in part", text)
 
 

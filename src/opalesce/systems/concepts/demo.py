@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from opalesce.report.build import report
 from opalesce.runs.open import open as open_run
-from opalesce.systems.concepts.exhibits import collapse, naive, staircase
+from opalesce.systems.concepts.chains import LENGTHS, along_ladder
+from opalesce.systems.concepts.exhibits import chains, collapse, naive, staircase
 from opalesce.systems.concepts.judge import Ladders, judge
 from opalesce.systems.concepts.ladder import Design, train
 from opalesce.systems.concepts.models import TRANSFORMER, torch_module
@@ -76,7 +79,12 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
     judged = [*judge(group, seen), *judge(second, seen2)]
     held = trial(real[0], null=null, seeds=real[1:], store=out / "store", seed=seed, say=say)
     say("drawing")
-    figures = (staircase(main, seen, seen2), collapse(seen), naive(seen))
+    by_seed = np.array([along_ladder(open_run(f), DESIGN) for f in real])
+    found = []
+    for i, c in enumerate(DESIGN.capabilities):
+        there = np.isfinite(by_seed[:, i]).all(axis=0)
+        found.append((c.name, np.array(LENGTHS)[there], by_seed[:, i][:, there]))
+    figures = (staircase(main, seen, seen2), collapse(seen), chains(found), naive(seen))
     return held, report(held, out, predictions=_ordered(judged), frozen=frozen, exhibits=figures)
 
 

@@ -60,11 +60,11 @@ def predict(design: Design, seeds: int, replicates: int = 4000, learner: str = "
     breaks 3 and keeps 2.
     """
     caps, ladder = design.capabilities, design.ladder()
-    sizes = [(c.entities, c.properties) for c in caps]
+    sizes = [(c.entities, c.properties, c.families) for c in caps]
     grown = grow(sizes, ladder, replicates, stream(0, 2))
     rho = ladder / design.valid
     inputs = {
-        "sizes": sizes,
+        "sizes (entities, properties, families)": sizes,
         "families": 2,
         "pairs": ladder.tolist(),
         "seeds": seeds,

@@ -14,19 +14,19 @@ from scipy.sparse.csgraph import connected_components
 from opalesce.errors import InputError
 
 Ints = NDArray[np.int64]
-MIRRORS = 2
 
 
 @dataclass(frozen=True)
 class Capability:
-    """One capability: telling two mirror families of the same size apart.
+    """One capability: telling mirror families of the same size apart.
 
     Each family has `entities` entities and `properties` properties, and every property is true of every
-    entity of its family.
+    entity of its family. There are `families` of them, in pairs that mirror each other.
     """
 
     entities: int
     properties: int
+    families: int = 2
 
     @property
     def name(self) -> str:
@@ -35,8 +35,8 @@ class Capability:
 
     @property
     def pairs(self) -> int:
-        """Valid pairs in both families."""
-        return MIRRORS * self.entities * self.properties
+        """Valid pairs in all its families."""
+        return self.families * self.entities * self.properties
 
     @property
     def threshold(self) -> float:
@@ -44,7 +44,8 @@ class Capability:
         return 1 / sqrt(self.entities * self.properties)
 
 
-LADDER = (Capability(10, 40), Capability(20, 80), Capability(40, 160), Capability(80, 320))
+# Small families fluctuate more, so there are more of them.
+LADDER = (Capability(10, 40, 6), Capability(20, 80, 4), Capability(40, 160), Capability(80, 320))
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Questions:
 class World:
     """All pairs that are valid, in the order in which they are seen; the twin's order beside it.
 
-    Families come in mirror pairs, two for each capability; entities and properties are numbered family
+    Families come in mirror pairs, 2 j and 2 j + 1, capability by capability; entities and properties are numbered family
     by family. The first m rows of `order` are what is seen at m pairs, so that a ladder of m is one
     growing data set. In the twin each entity keeps how often it is seen and each property too, but who
     goes with whom is shuffled over all families.
@@ -82,13 +83,17 @@ class World:
         Raises
         ------
         InputError
-            No capability, or a family without entities or properties.
+            No capability, a family without entities or properties, or an odd number of families.
         """
-        if not capabilities or any(min(c.entities, c.properties) < 1 for c in capabilities):
-            raise InputError("a world needs families", expected="sizes of 1 or more", got=str(capabilities))
+        if not capabilities or any(
+            min(c.entities, c.properties, c.families) < 1 or c.families % 2 for c in capabilities
+        ):
+            raise InputError(
+                "a world needs families in pairs", expected="sizes of 1 or more", got=str(capabilities)
+            )
         pairs, e0, k0 = [], 0, 0
         for c in capabilities:
-            for _ in range(MIRRORS):
+            for _ in range(c.families):
                 e, k = np.divmod(np.arange(c.entities * c.properties), c.properties)
                 pairs.append(np.stack([e + e0, k + k0], axis=1))
                 e0, k0 = e0 + c.entities, k0 + c.properties
@@ -98,16 +103,26 @@ class World:
 
     @cached_property
     def entity_family(self) -> Ints:
-        """Family of each entity: 2 c or 2 c + 1 for capability c."""
-        return np.repeat(np.arange(MIRRORS * len(self.capabilities)), self._sizes("entities"))
+        """Family of each entity."""
+        sizes = self._sizes("entities")
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     @cached_property
     def property_family(self) -> Ints:
         """Family of each property."""
-        return np.repeat(np.arange(MIRRORS * len(self.capabilities)), self._sizes("properties"))
+        sizes = self._sizes("properties")
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     def _sizes(self, what: str) -> Ints:
-        return np.repeat([getattr(c, what) for c in self.capabilities], MIRRORS)
+        return np.repeat([getattr(c, what) for c in self.capabilities], self._families())
+
+    def _families(self) -> list[int]:
+        return [c.families for c in self.capabilities]
+
+    def families(self, capability: int) -> range:
+        """Numbers of the families of one capability."""
+        start = sum(self._families()[:capability])
+        return range(start, start + self.capabilities[capability].families)
 
     def seen(self, m: int, twin: bool = False) -> NDArray[np.bool_]:
         """Matrix (entities, properties) of the first m pairs.
@@ -155,7 +170,7 @@ class SeenGraph:
     def connected(self, capability: int) -> float:
         """Share of the unseen valid pairs whose two ends lie in one component, exact."""
         linked = unseen = 0
-        for family in self._families(capability):
+        for family in self.world.families(capability):
             e, k = self._members(family)
             a, b = self.counts(family)
             seen = int(self.seen[np.ix_(e, k)].sum())
@@ -172,23 +187,21 @@ class SeenGraph:
         return 0.5 + 0.5 * self.connected(capability)
 
     def giant(self, capability: int) -> float:
-        """Share of the nodes of a family in its largest component, mean of the two families."""
+        """Share of the nodes of a family in its largest component, mean over its families."""
         shares = []
-        for family in self._families(capability):
+        for family in self.world.families(capability):
             size = np.sum(self.counts(family), axis=0)
             shares.append(size.max() / size.sum())
         return float(np.mean(shares))
 
-    def _families(self, capability: int) -> range:
-        return range(MIRRORS * capability, MIRRORS * (capability + 1))
-
     def questions(self, capability: int, rng: np.random.Generator, n: int = 4000) -> Questions:
-        """At most n questions about one capability, from all unseen valid pairs, both families alike."""
+        """At most n questions about one capability, from all unseen valid pairs, its families alike."""
         parts = []
-        for family in self._families(capability):
+        share = n // self.world.capabilities[capability].families
+        for family in self.world.families(capability):
             e, k = self._members(family)
             i, j = np.nonzero(~self.seen[np.ix_(e, k)])
-            pick = rng.permutation(len(i))[: n // MIRRORS]
+            pick = rng.permutation(len(i))[:share]
             mirror = self._members(family ^ 1)[1]
             parts.append((e[i[pick]], k[j[pick]], self._alike(k[j[pick]], mirror, rng)))
         return Questions(*(np.concatenate(x) for x in zip(*parts, strict=True)))
