@@ -6,13 +6,15 @@ r"""Cluster sizes of bond percolation on the Bethe lattice of degree z, seen fro
     P(S = s) = \frac{z}{s-1} \binom{s(z-1)}{s-2} p^{s-1} (1-p)^{s(z-2)+2}, \quad s \ge 2
 
 (total progeny of a branching process, harris1963theory; at p_c = 1/(z-1) the tail is
-:math:`\sqrt{2 / (\pi (1-p) s)}`). A random site lies in a large cluster more often than a random
-cluster is large: these are size-biased probabilities, :math:`P(s) \sim s^{1-\tau}` with tau = 5/2.
+:math:`\frac{z}{z-1} \sqrt{2 / (\pi (1-p) s)}`). A random site lies in a large cluster more often than
+a random cluster is large: these are size-biased probabilities, :math:`P(s) \sim s^{1-\tau}` with
+tau = 5/2.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -133,7 +135,7 @@ def tail_probability(size: int, degree: int, p: float) -> float:
         head = np.exp(log_size_probability(np.arange(size, EXACT), degree, p)).sum()
         return float(head) + tail_probability(EXACT, degree, p)
     start = size - 0.5
-    node, weight = np.polynomial.legendre.leggauss(200)
+    node, weight = _nodes()
     top = start**-0.5  # s = x^-2 makes the critical integrand constant
     reach = cutoff_size(degree, p)
     low = 0.0 if math.isinf(reach) else (start + 50 * reach) ** -0.5
@@ -141,6 +143,12 @@ def tail_probability(size: int, degree: int, p: float) -> float:
     smooth = np.exp(log_size_probability(x**-2.0, degree, p) - 3 * np.log(x))
     around = np.exp(log_size_probability([start - 0.5, start + 0.5], degree, p))
     return float((top - low) * (smooth @ weight) + (around[1] - around[0]) / 24)
+
+
+@lru_cache(maxsize=1)
+def _nodes() -> tuple[Array, Array]:
+    """Gauss-Legendre nodes and weights; they cost more than the integral."""
+    return np.polynomial.legendre.leggauss(200)
 
 
 def draw_sizes(

@@ -23,7 +23,7 @@ def data_loss(data: ArrayLike, alpha: float, ratio: float, normalised: bool = Fa
 
     and :math:`\alpha^{-(C+1)} n^{-C} (1 + C\ln\alpha + C\ln n)` at C = A. With x = alpha n both are
 
-    .. math:: \frac{1}{\alpha} \big( x^{-A} + C\, x^{-A} \ln x \cdot \mathrm{exprel}((A - C) \ln x) \big)
+    .. math:: \frac{1}{\alpha} \big( x^{-A} + A\, x^{-A} \ln x \cdot \mathrm{exprel}((A - C) \ln x) \big)
 
     exprel(t) = (e^t - 1)/t, which is evaluated, so C near A is as exact as the rest.
 
@@ -45,7 +45,7 @@ def data_loss(data: ArrayLike, alpha: float, ratio: float, normalised: bool = Fa
     if normalised:
         return np.asarray(data_loss(np.maximum(n, 1.0), alpha, ratio) / data_loss(1.0, alpha, ratio))
     power, log_x = alpha / (1 + alpha), np.log(alpha * n)
-    return np.asarray(np.exp(-power * log_x) * (1 + ratio * log_x * exprel((power - ratio) * log_x)) / alpha)
+    return np.asarray(np.exp(-power * log_x) * (1 + power * log_x * exprel((power - ratio) * log_x)) / alpha)
 
 
 def data_limit(data: ArrayLike, alpha: float, ratio: float) -> Array:
