@@ -56,8 +56,10 @@ def loss_reduction(vocabulary: int, inside: int, weight: float) -> float:
         Argument out of range.
     """
     v, m, w = _check(vocabulary, inside, weight)
-    x = m * (1 - w) / (m + (v - m) * w)
-    return float(np.log1p(-x) - x * np.log(w) / (1 - w))
+    z = m + (v - m) * w
+    x = m * (1 - w) / z
+    log_rest = np.log1p(-x) if x < 0.5 else np.log(v * w / z)  # 1 - x = V w / Z, without the cancellation
+    return float(log_rest - x * np.log(w) / (1 - w))
 
 
 def first_order(vocabulary: int, inside: int, weight: float) -> float:
