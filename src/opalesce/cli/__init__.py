@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from opalesce.cli import theory
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import engine_exists, folder, names, need, shard_of, spread, usage
 from opalesce.errors import OpalesceError
@@ -32,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(theory.app, name="theory")
 
 Many = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders or files.")]
 One = Annotated[Path, typer.Argument(metavar="RUN", help="Folder or file.")]
