@@ -44,6 +44,8 @@ class Protocol:
         Points of the overall curves, N geometric from 1 to `most_dof`.
     validation_share, training_share : float
         Share of sites that validate, and the largest share that may train.
+    one_scale : float, optional
+        Use this scale factor for every cluster in the overall curves in place of the fitted ones.
     """
 
     degree: int = 200
@@ -61,6 +63,7 @@ class Protocol:
     most_dof: float = 30_000
     validation_share: float = 0.001
     training_share: float = 0.95
+    one_scale: float | None = None
 
     def __post_init__(self) -> None:
         whole(self.degree, "degree", 3, 256)
@@ -73,6 +76,8 @@ class Protocol:
             positive(getattr(self, name), name)
         for name in ("single_share", "validation_share", "training_share"):
             positive(getattr(self, name), name, 0, 1)
+        if self.one_scale is not None:
+            positive(self.one_scale, "one_scale")
 
     @property
     def p(self) -> float:
@@ -169,7 +174,8 @@ def run_seed(seed: int, protocol: Protocol | None = None) -> Seed:
 
     Model scaling trains cluster k on a share :math:`n_k f_k / s_k` of its sites, n_k from `allocate`; data
     scaling on a share :math:`N f_k / \\sum s`. Numbers of training sites are binomial. The scale factors
-    are fitted on the same clusters first: K free numbers of which the overall curves make use.
+    are fitted on the same clusters first: K free numbers of which the overall curves make use, unless
+    `one_scale` is set.
 
     Parameters
     ----------
@@ -208,7 +214,8 @@ def run_seed(seed: int, protocol: Protocol | None = None) -> Seed:
         rng = stream(seed, 3, at + 1)
         training[at], loss[at] = _single(parent, value, protocol, rng)
         scale[at], stderr[at] = fit_scale(training[at], loss[at], protocol.ratio)
+        factor = scale[at] if protocol.one_scale is None else protocol.one_scale
         for kind, part in (("model", shares[:, at] / size), ("data", dof / sizes.sum())):
-            count = rng.binomial(size, np.minimum(part * scale[at], protocol.training_share))
+            count = rng.binomial(size, np.minimum(part * factor, protocol.training_share))
             errors[kind][at] = squared_errors(parent, value, count, int(validation[at]), rng)
     return Seed(protocol, sizes, small, large, scale, stderr, training, loss, validation, errors)
