@@ -112,7 +112,7 @@ def merged(sizes: Any, tally: Any, a: int, b: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def note(wrapped: Any, bits: int, loop: int, count: int) -> None:
+def note(wrapped: Any, bits: int, loop: Any, count: int) -> None:
     """Write down which axes wrap now for the first time; `loop` is the packed winding of a closed loop."""
     base = np.int64(1) << bits
     for j in range(len(wrapped)):
@@ -130,8 +130,9 @@ def join(
     u: int, v: int, turn: int,
 ) -> Any:  # fmt: skip
     """Connect u to v over a bond of the given winding; the winding of the loop it closes, if any."""
-    loop = np.int64(0)
-    su, sv = np.int64(0), np.int64(0)
+    loop: Any = np.int64(0)
+    su: Any = np.int64(0)
+    sv: Any = np.int64(0)
     if track:
         a, su = find_shift(parent, shift, u)
         b, sv = find_shift(parent, shift, v)
@@ -194,8 +195,9 @@ def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any)
     track, span, measure, shuffle, lo, every = want
     kinds = len(entries)
     row, seen = 0, 0
-    at, begin, end, to = 0, 0, 0, 0
-    turn = np.int64(0)
+    begin, end, to = 0, 0, 0
+    at: Any = 0
+    turn: Any = np.int64(0)
     if measure and lo == 0 and len(rows) > 0:
         rows[0] = tally
         row = 1
@@ -206,7 +208,7 @@ def sweep(g: Any, s: Any, want: Any, order: Any, stop: int, rows: Any, rng: Any)
                 draw(order, count - 1, last, rng)
             if n > IN_CACHE:
                 seen ^= preload(g, parent, order[count - 1 : last])
-        e = np.int64(order[count - 1])
+        e: Any = np.int64(order[count - 1])
         before = tally[S1]
         if mode in (LATTICE_SITE, GRAPH_SITE):
             parent[e] = -1

@@ -216,7 +216,7 @@ def collapse(
         def cost(z: Array) -> float:
             at = first.copy()
             at[free] += z * scales[free]
-            q = _quality(c, values, *at, per_size)
+            q = _quality(c, values, float(at[0]), float(at[1]), float(at[2]), per_size)
             return q if np.isfinite(q) else 1e300
 
         simplex = np.vstack([np.zeros(len(free)), np.eye(len(free))])
@@ -240,11 +240,11 @@ def collapse(
             held = float(start[k])
             out.append(Estimate(held, held, held, 0, "", f"{name} held fixed", level))
             continue
-        ends = (
-            np.quantile(again[:, k], [(1 - level) / 2, (1 + level) / 2]) if len(again) > 1 else [np.nan] * 2
-        )
+        low, high = np.nan, np.nan
+        if len(again) > 1:
+            low, high = np.quantile(again[:, k], [(1 - level) / 2, (1 + level) / 2])
         n = len(c.sizes)
-        out.append(Estimate(float(at[k]), float(ends[0]), float(ends[1]), n, status, "collapse", level))
+        out.append(Estimate(float(at[k]), float(low), float(high), n, status, "collapse", level))
     return Collapse(out[0], out[1], out[2], q)
 
 

@@ -193,12 +193,13 @@ def _counts_within(m: int, window: tuple[float, float]) -> tuple[int, int]:
 def touch_of(
     system: Lattice | Graph, g: Geometry, ends: tuple[ArrayLike, ArrayLike] | None
 ) -> NDArray[np.int8]:
-    """INLET and OUTLET bits of the nodes; empty where nothing spans. Raises InputError for nodes not there."""
+    """INLET and OUTLET bits of the nodes, empty where nothing spans; InputError for nodes not there."""
     if isinstance(system, Lattice):
         if system.periodic:
             return np.zeros(0, np.int8)
         layer = np.arange(g.n) // (g.n // system.shape[0])
-        return ((layer == 0) * INLET + (layer == system.shape[0] - 1) * OUTLET).astype(np.int8)
+        bits = (layer == 0) * INLET + (layer == system.shape[0] - 1) * OUTLET
+        return np.asarray(bits, np.int8)
     if ends is None:
         return np.zeros(0, np.int8)
     touch = np.zeros(g.n, np.int8)

@@ -111,7 +111,7 @@ def hypercubic_series(d: int, kind: str) -> float:
     InputError
         d below 2 or unknown kind.
     """
-    terms = {
+    terms: dict[str, tuple[Fraction | int, ...]] = {
         "site": (
             1,
             Fraction(3, 2),

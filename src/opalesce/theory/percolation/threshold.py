@@ -7,6 +7,7 @@ on the two-dimensional torus :math:`2 + 1/\nu = 2.75` (Newman and Ziff 2001, sec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -231,7 +232,9 @@ def extrapolate(
     length, y = np.asarray(sizes, float), np.array([e.value for e in estimates])
     se = np.array([stderr(e) for e in estimates])
     if length.shape != y.shape or len(set(length.tolist())) < 2:
-        raise InputError("two or more sizes are needed, one for each estimate", got=f"{length.tolist()}")
+        raise InputError(
+            "two or more different sizes are needed, one for each estimate", got=f"{length.tolist()}"
+        )
     if not (np.isfinite(y).all() and np.isfinite(se).all() and (se > 0).all()):
         raise InputError("every estimate needs an interval", got=f"standard errors {se.tolist()}")
     return _line(length**-theta, y, se, f"p_c + a L^-{theta:g}", level)
@@ -246,5 +249,5 @@ def _line(x: Array, y: Array, se: Array, what: str, level: float) -> tuple[Estim
     bad = free > 0 and float(chdtrc(free, rest)) < 1e-3
     status = f"chi-square {rest:.1f} for {free}: leave out the smallest size" if bad else ""
     method = f"{what}, chi-square {rest:.2f} for {free} degrees of freedom"
-    pair = [normal(float(b), float(s), len(x), method, level) for b, s in zip(best, cov.diagonal() ** 0.5)]
-    return tuple(Estimate(**{**e.__dict__, "status": status}) for e in pair)  # type: ignore[return-value]
+    p_c, a = (normal(float(best[i]), float(cov[i, i] ** 0.5), len(x), method, level) for i in (0, 1))
+    return replace(p_c, status=status), replace(a, status=status)

@@ -102,7 +102,8 @@ def trace(
     if counts[-1] != g.m:
         counts, rows = np.append(counts, g.m), np.vstack([rows, state.tally])
     gap, at = (int(k) for k in state.gap)
-    return Trace(g.n, g.m, counts, *rows.T, state.wrapped, gap, at)
+    first, second, squares, clusters = rows.T
+    return Trace(g.n, g.m, counts, first, second, squares, clusters, state.wrapped, gap, at)
 
 
 def permutation(order: ArrayLike, m: int) -> NDArray[np.int32]:
