@@ -37,7 +37,7 @@ class InputError(OpalesceError):
 
 
 class StoreError(OpalesceError):
-    """The folder for results cannot be written: nothing would be kept, so nothing is started (exit code 2)."""
+    """The folder for results cannot be written, so nothing is started (exit code 2)."""
 
     exit_code = 2
 

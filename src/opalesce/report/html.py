@@ -79,18 +79,18 @@ def write_exhibits(
     shown = [view_exhibit(e, i) for i, e in enumerate(clip(document)["exhibits"])]
     scripts = {"plotly": _plotly(), "more": _text("exhibits.js")}
     drawn = {"exhibits": {p["key"]: p["drawn"] for e in shown for p in e["plates"]}}
-    html = (
-        _environment()
-        .from_string(_text("figures.html.j2"))
-        .render(
-            title=clip(document["title"]), lines=clip(document["lines"]), exhibits=shown, light=css(LIGHT),
-            dark=css(DARK), style=_text("page.css"), policy=policy(list(scripts.values())),
-            data=script_json(drawn), **scripts,
-        )
+    html = _fill(
+        "figures.html.j2", title=clip(document["title"]), lines=clip(document["lines"]), exhibits=shown,
+        light=css(LIGHT), dark=css(DARK), style=_text("page.css"), policy=policy(list(scripts.values())),
+        data=script_json(drawn), **scripts,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     _put(folder / f"{name}.json", to_json(document, indent=1))
     return _put(folder / f"{name}.html", html)
+
+
+def _fill(template: str, **parts: Any) -> str:
+    return str(_environment().from_string(_text(template)).render(**parts))
 
 
 def _environment() -> Any:
@@ -104,9 +104,9 @@ def _environment() -> Any:
 def _page(document: dict[str, Any], share: float) -> str:
     scripts = {"plotly": _plotly(), "code": _text("page.js"), "more": _text("exhibits.js")}
     page = view(document, Budget.of(share))
-    return _environment().from_string(_text("template.html.j2")).render(
-        **page, **scripts, style=_text("page.css"), policy=policy(list(scripts.values())),
-        data=script_json(page["drawn"]),
+    return _fill(
+        "template.html.j2", **page, **scripts, style=_text("page.css"),
+        policy=policy(list(scripts.values())), data=script_json(page["drawn"]),
     )  # fmt: skip
 
 

@@ -48,7 +48,7 @@ def rank_sizes(clusters: int, largest: int, alpha: float = 1.0) -> NDArray[np.in
     if clusters < 1 or largest < 4 or not alpha > 0:
         raise InputError("no such clusters", expected="clusters >= 1, largest >= 4", got=str(clusters))
     k = np.arange(1, clusters + 1)
-    return np.maximum(4, np.rint(largest * k ** -(alpha + 1.0))).astype(np.int64)
+    return np.asarray(np.maximum(4, np.rint(largest * k ** -(alpha + 1.0))), np.int64)
 
 
 def points(sizes: NDArray[np.int64], dimension: int, rng: np.random.Generator) -> Points:

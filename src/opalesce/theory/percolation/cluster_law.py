@@ -2,7 +2,7 @@ r"""The exponent of a cluster-size distribution, with its goodness of fit.
 
 Discrete power law :math:`P(s) = s^{-\tau}/\zeta(\tau, s_{min})`, s >= s_min; maximum likelihood, s_min by
 the smallest Kolmogorov-Smirnov distance, p-value by simulation with everything refitted
-(clauset2009powerlaw, sections 3 and 4). At the threshold :math:`n_s \propto s^{-\tau}` (stauffer1994introduction).
+(clauset2009powerlaw, sections 3 and 4). At the threshold :math:`n_s \propto s^{-\tau}`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def fit_sizes(sizes: ArrayLike, rng: np.random.Generator, simulations: int = 100
     if s.ndim != 1 or s.dtype.kind not in "iu" or (s.size and s.min() < 1):
         raise InputError("cluster sizes are whole numbers", expected="1 or more", got=f"{s.dtype} {s.shape}")
     if s.size < MIN_CLUSTERS or (s >= 2).sum() < 2:
-        raise InputError("too few clusters for an exponent", expected=f"{MIN_CLUSTERS} or more", got=str(s.size))
+        raise InputError(
+            "too few clusters for an exponent", expected=f"{MIN_CLUSTERS} or more", got=str(s.size)
+        )
     s = s.astype(np.int64)
     smallest, tau, d = _best(s)
     tail, body = s[s >= smallest], s[s < smallest]

@@ -63,7 +63,9 @@ def checked(points: ArrayLike) -> Floats:
     """Points (n, d) as floats; InputError for anything that is not a cloud."""
     x = np.asarray(points)
     if x.ndim != 2 or x.dtype.kind not in "fiu" or x.shape[0] < 3 or x.shape[1] < 1:
-        raise InputError("no cloud of points", expected="numbers of shape (n, d), n >= 3", got=f"{x.dtype} {x.shape}")
+        raise InputError(
+            "no cloud of points", expected="numbers of shape (n, d), n >= 3", got=f"{x.dtype} {x.shape}"
+        )
     if x.shape[0] > MOST:
         raise InputError(
             "too many points for exact neighbours", expected=f"at most {MOST}", got=str(x.shape[0]),
@@ -71,7 +73,8 @@ def checked(points: ArrayLike) -> Floats:
         )  # fmt: skip
     x = x.astype(np.float64)
     if not np.isfinite(x).all():
-        raise InputError("the points hold NaN or infinity", got=f"{int((~np.isfinite(x)).any(1).sum())} rows")
+        bad = int((~np.isfinite(x)).any(axis=1).sum())
+        raise InputError("the points hold NaN or infinity", expected="finite numbers", got=f"{bad} such rows")
     return x
 
 
@@ -139,7 +142,9 @@ def connect(
     count = int(np.searchsorted(near.length, chosen, "right"))
     if count == 0 or not np.isfinite(chosen):
         raise InputError(
-            "no two points are that close", expected=f"a radius of {near.length[0]:.4g} or more", got=f"{chosen:g}"
+            "no two points are that close",
+            expected=f"a radius of {near.length[0]:.4g} or more",
+            got=f"{chosen:g}",
         )
     kept = _kept(near, count, sweeps, rng)
     return Cloud(near, curve, critical, sizes, law, why, chosen, kept, _inverse(kept))
@@ -164,11 +169,15 @@ def _fourth(near: Neighbours) -> float:
 
 def _kept(near: Neighbours, edges: int, sweeps: int, rng: np.random.Generator) -> Estimate:
     """Share of points at which the peak of the other clusters lies, by site sweeps at a fixed scale."""
-    got = sweep((near.n, near.edges[:edges]), "site", sweeps, rng=rng, wrapping=False, every=max(1, near.n // 2000))
+    got = sweep(
+        (near.n, near.edges[:edges]), "site", sweeps, rng=rng, wrapping=False, every=max(1, near.n // 2000)
+    )
     found = peak(got, "chi", rng=rng)
     giant = float(got.microcanonical("S1")[-1]) / near.n
     if found.value > 0.97 or giant < 0.1:
-        return Estimate(1.0, n=sweeps, status=f"at this scale the data do not connect: largest cluster {giant:.1%}")
+        return Estimate(
+            1.0, n=sweeps, status=f"at this scale the data do not connect: largest cluster {giant:.1%}"
+        )
     return found
 
 
