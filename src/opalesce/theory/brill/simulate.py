@@ -16,6 +16,7 @@ from opalesce.errors import InputError
 from opalesce.theory.brill import bethe
 from opalesce.theory.brill.allocation import allocate
 from opalesce.theory.brill.checks import Array, positive, whole
+from opalesce.theory.brill.given import allocate_given
 from opalesce.theory.brill.nearest import squared_errors
 from opalesce.theory.brill.scale import fit_scale
 from opalesce.theory.brill.targets import Floats, random_walk_targets
@@ -44,6 +45,9 @@ class Protocol:
         Points of the overall curves, N geometric from 1 to `most_dof`.
     validation_share, training_share : float
         Share of sites that validate, and the largest share that may train.
+    allocation : {"law", "sizes"}
+        Shares of the model by the rank law with `alpha` (the paper), or by the sizes at hand (`given`);
+        away from the threshold there is no rank law.
     one_scale : float, optional
         Use this scale factor for every cluster in the overall curves in place of the fitted ones.
     """
@@ -63,6 +67,7 @@ class Protocol:
     most_dof: float = 30_000
     validation_share: float = 0.001
     training_share: float = 0.95
+    allocation: Literal["law", "sizes"] = "law"
     one_scale: float | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +81,8 @@ class Protocol:
             positive(getattr(self, name), name)
         for name in ("single_share", "validation_share", "training_share"):
             positive(getattr(self, name), name, 0, 1)
+        if self.allocation not in ("law", "sizes"):
+            raise InputError("unknown allocation", expected="'law' or 'sizes'", got=repr(self.allocation))
         if self.one_scale is not None:
             positive(self.one_scale, "one_scale")
 
@@ -196,7 +203,10 @@ def run_seed(seed: int, protocol: Protocol | None = None) -> Seed:
     small, large = bethe.draw_discarded(
         k_max, protocol.degree, stream(seed, 2), protocol.smallest, protocol.largest, protocol.p
     )
-    shares = np.array([allocate(n, k_max, protocol.alpha, protocol.ratio) for n in dof])
+    if protocol.allocation == "law":
+        shares = np.array([allocate(n, k_max, protocol.alpha, protocol.ratio) for n in dof])
+    else:
+        shares = np.array([allocate_given(sizes, protocol.ratio, n) for n in dof])
     validation = np.rint(protocol.validation_share * sizes).astype(np.int64)
     if validation.sum() == 0:
         raise InputError(
