@@ -90,20 +90,13 @@ def find_shift(parent: Any, shift: Any, i: int) -> Any:
 
 
 @njit(cache=True, nogil=True)
-def link(parent: Any, a: int, b: int) -> Any:
-    """Join two different roots; the larger (the first in a tie) stays root. Returns (root, other)."""
+def unite(parent: Any, u: int, v: int) -> bool:
+    """Join the clusters of u and v, the larger (in a tie u's) stays root; False if they were one."""
+    a, b = find(parent, u), find(parent, v)
+    if a == b:
+        return False
     if parent[a] > parent[b]:  # sizes are stored negative
         a, b = b, a
     parent[a] += parent[b]
     parent[b] = a
-    return a, b
-
-
-@njit(cache=True, nogil=True)
-def unite(parent: Any, u: int, v: int) -> bool:
-    """Join the clusters of u and v; False when they were one already."""
-    a, b = find(parent, u), find(parent, v)
-    if a == b:
-        return False
-    link(parent, a, b)
     return True
