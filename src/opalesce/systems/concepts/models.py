@@ -55,27 +55,44 @@ def torch_module() -> Any:
     return torch
 
 
-def fit(seen: NDArray[np.bool_], learner: Learner, seed: int) -> tuple[Weights, NDArray[np.float32], float]:
+def fit(
+    seen: NDArray[np.bool_ | np.floating], learner: Learner, seed: int, start: Weights | None = None
+) -> tuple[Weights, NDArray[np.float32], float]:
     """Train on the seen pairs; weights, scores of all pairs and the last loss in nats.
 
     Every pair that was not seen counts as unseen, whether it is valid or not: the learner is told
     nothing about families.
 
+    Parameters
+    ----------
+    seen : array (entities, properties)
+        True where a pair was seen; or, for an embedding model, a probability between 0 and 1.
+    learner : Learner
+    seed : int
+        Of the initial weights and of the sampling.
+    start : dict, optional
+        Weights to begin from instead, as `fit` returned them (embedding model only).
+
     Raises
     ------
     InputError
-        No pair was seen.
+        No pair was seen; soft targets or a start for a transformer; values outside [0, 1].
     MissingExtra
         Without torch.
     """
     torch = torch_module()
     if not seen.any():
         raise InputError("nothing to learn from", expected="at least one seen pair", got="none")
+    if not (np.min(seen) >= 0 and np.max(seen) <= 1):
+        raise InputError("targets are probabilities", expected="0 to 1", got="values outside")
+    if learner.kind == "transformer" and (start is not None or seen.dtype != bool):
+        raise InputError("a transformer is trained from scratch on seen pairs", got="soft targets or a start")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of sums, and so the bits, depends on it
     try:
-        train = _embedding if learner.kind == "embedding" else _transformer
-        return train(torch, seen, learner, seed)
+        if learner.kind == "embedding":
+            return _embedding(torch, seen, learner, seed, start)
+        return _transformer(torch, seen, learner, seed)
     finally:
         torch.set_num_threads(threads)
 
@@ -87,12 +104,12 @@ def _start(shapes: dict[str, tuple[int, ...]], scale: float, seed: int) -> Weigh
 
 
 def _embedding(
-    torch: Any, seen: NDArray[np.bool_], c: Learner, seed: int
+    torch: Any, seen: NDArray[Any], c: Learner, seed: int, begin: Weights | None
 ) -> tuple[Weights, NDArray[np.float32], float]:
     n, k = seen.shape
     start = _start({"entity.weight": (n, c.width), "property.weight": (k, c.width)}, 1.0, seed)
     start |= {"log_scale": np.log(np.float32(8.0)).reshape(1), "bias": np.float32(-3.0).reshape(1)}
-    w = {name: torch.tensor(v, requires_grad=True) for name, v in start.items()}
+    w = {name: torch.tensor(v, requires_grad=True) for name, v in (begin or start).items()}
     y = torch.tensor(seen, dtype=torch.float32)
     positive, negative = y / y.sum(), (1 - y) / (1 - y).sum().clamp(min=1)
     step = torch.optim.AdamW(list(w.values()), lr=c.rate, weight_decay=c.decay)
@@ -144,7 +161,7 @@ def _logits(torch: Any, w: dict[str, Any], e: Any, k: Any, n: int) -> Any:
 
 
 def _transformer(
-    torch: Any, seen: NDArray[np.bool_], c: Learner, seed: int
+    torch: Any, seen: NDArray[Any], c: Learner, seed: int
 ) -> tuple[Weights, NDArray[np.float32], float]:
     n, k = seen.shape
     shapes = _shapes(n, k, c.width)

@@ -67,9 +67,9 @@ class World:
     """All pairs that are valid, in the order in which they are seen; the twin's order beside it.
 
     Families come in mirror pairs, 2 j and 2 j + 1, capability by capability; entities and properties are
-    numbered family by family. The first m rows of `order` are what is seen at m pairs, so that a ladder of m is one
-    growing data set. In the twin each entity keeps how often it is seen and each property too, but who
-    goes with whom is shuffled over all families.
+    numbered family by family. The first m rows of `order` are what is seen at m pairs, so that a ladder
+    of m is one growing data set. In the twin each entity keeps how often it is seen and each property too,
+    but who goes with whom is shuffled over all families.
     """
 
     capabilities: tuple[Capability, ...]
