@@ -20,13 +20,13 @@ def planted(rng: np.random.Generator, runs: int = 120) -> tuple[np.ndarray, ...]
 
 def test_planted_surface_is_covered():
     inside = []
-    for seed in range(8):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         fit = surface_fit(*planted(rng), rng, draws=40)
         inside += [fit["model"].low <= 0.35 <= fit["model"].high, fit["data"].low <= 0.32 <= fit["data"].high]
         assert fit["floor"].value == pytest.approx(1.7, abs=0.05)
-    # 90 % intervals from 40 draws cover a little less; 16 trials of 0.85 give fewer than 8 once in 10,000
-    assert sum(inside) >= 8
+    # 90 % intervals from 40 draws cover a little less; 10 trials of 0.85 give fewer than 5 once in 700
+    assert sum(inside) >= 5
 
 
 def test_chinchilla_runs(data):
