@@ -28,6 +28,10 @@ test: $(VENV)/.dev
 
 validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.validation --out validation
+	$(BIN)/python -m benchmarks.percolation_validation --out validation/percolation
+	$(BIN)/python -m benchmarks.brill --out validation/brill
+	$(BIN)/python -m benchmarks.brill_mlp --out validation/brill_mlp
+	$(BIN)/python -m benchmarks.concepts --out validation/concepts
 
 bench: $(VENV)/.base
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
