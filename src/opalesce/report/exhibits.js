@@ -16,8 +16,12 @@ function painted(v) {
   return out;
 }
 const MARGIN = { l: 50, r: 12, t: 18, b: 38 };
-function axis(title, log) {
-  return { title: { text: title, standoff: 6 }, type: log ? "log" : "linear", showgrid: false, zeroline: false, ticks: "outside", ticklen: 3,
+function decades(traces, key) {
+  const seen = traces.flatMap((t) => t[key]).filter((v) => v > 0).map(Math.log10);
+  return seen.length ? Math.max(...seen) - Math.min(...seen) : 0;
+}
+function axis(title, log, span) {
+  return { dtick: log && span > 1.4 ? Math.ceil(span / 6) : undefined, title: { text: title, standoff: 6 }, type: log ? "log" : "linear", showgrid: false, zeroline: false, ticks: "outside", ticklen: 3,
     tickcolor: colour("--rule"), linecolor: colour("--rule"), showline: true, automargin: false, nticks: 6, exponentformat: "power", fixedrange: true };
 }
 function base(div, height) {
@@ -31,7 +35,7 @@ function curves(div, p) {
     shapes.push({ type: "line", xref: "x", yref: "paper", x0: m.x, x1: m.x, y0: 0, y1: 1, layer: "below", line: { width: 1.3, dash: "dash", color: colour("--transition") } });
     if (m.label) notes.push({ xref: "x", yref: "paper", x: at(m.x), y: 1.0, yanchor: "bottom", text: m.label, showarrow: false, font: { size: 10.5, color: colour("--transition") } });
   });
-  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x), yaxis: Object.assign(axis(p.y, p.log_y), p.y_range ? { range: p.log_y ? p.y_range.map(Math.log10) : p.y_range } : {}) }), { displayModeBar: false, responsive: false, showTips: false });
+  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x, decades(p.traces, "x")), yaxis: Object.assign(axis(p.y, p.log_y, decades(p.traces, "y")), p.y_range ? { range: p.log_y ? p.y_range.map(Math.log10) : p.y_range } : {}) }), { displayModeBar: false, responsive: false, showTips: false });
 }
 function picture(div, p) {
   const z = p.image, rows = z.length, cols = rows ? z[0].length : 0, canvas = document.createElement("canvas"), pen = canvas.getContext("2d");

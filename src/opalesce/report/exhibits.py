@@ -16,7 +16,7 @@ from opalesce.report.panels import floats, short
 from opalesce.report.tables import Table
 from opalesce.report.words import number
 
-Role = Literal["theory", "exact", "seen", "second", "third", "null"]
+Role = Literal["theory", "exact", "seen", "second", "third", "fourth", "null"]
 # role -> colour token, line, marker: told apart in lightness and shape, never by hue alone
 STYLES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "theory": ("--ink", {"width": 1.5, "dash": "dot"}, None),
@@ -24,6 +24,7 @@ STYLES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "seen": ("--evals", {"width": 1.5}, "circle"),
     "second": ("--weights", {"width": 1.2, "dash": "dash"}, "square"),
     "third": ("--activations", {"width": 1.2, "dash": "dashdot"}, "diamond"),
+    "fourth": ("--transition", {"width": 1.2}, "triangle-up"),
     "null": ("--twin-line", {"width": 2}, None),
 }
 

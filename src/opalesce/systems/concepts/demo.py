@@ -21,14 +21,14 @@ from opalesce.theory.prediction import Judgement, freeze
 from opalesce.transitions.result import Trial
 from opalesce.transitions.trial import trial
 
-SEEDS, OTHER_SEEDS = 5, 3
+SEEDS, TWINS, OTHER_SEEDS, OTHER_TWINS = 7, 5, 3, 2
 DESIGN = Design()
 OTHER = Design(rungs=10, learner=TRANSFORMER)
 Say = Callable[[str], object]
 
 
 def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]:
-    """Predict, freeze, train five ladders and their twins, judge, write the report.
+    """Predict, freeze, train seven ladders and five twins, judge, write the report.
 
     What was frozen or trained already is kept, so that an interrupted demo goes on.
 
@@ -55,25 +55,22 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
         predict(DESIGN, SEEDS, learner="embedding"),
         predict(OTHER, OTHER_SEEDS, learner="transformer"),
     )
-    group = [*main.predictions, chance(DESIGN, SEEDS)]
+    group = [*main.predictions, chance(DESIGN, TWINS)]
     second = [p for p in other.predictions if p.kind != "curve"]
     frozen = freeze([*group, *second], out / "predictions.json")
     runs = out / "runs"
-    numbers = range(seed, seed + SEEDS)
-    real, null = ([runs / f"{kind}{s}" for s in numbers] for kind in ("real", "null"))
-    real2, null2 = (
-        [runs / f"transformer-{k}{s}" for s in list(numbers)[:n]] for k, n in (("real", 3), ("null", 2))
+    plan = (
+        ("real", SEEDS, False, DESIGN),
+        ("null", TWINS, True, DESIGN),
+        ("transformer-real", OTHER_SEEDS, False, OTHER),
+        ("transformer-null", OTHER_TWINS, True, OTHER),
     )
-    jobs = [
-        (f, partial(train, seed=s, null=twin, design=d))
-        for d, folders, twin in (
-            (DESIGN, real, False),
-            (DESIGN, null, True),
-            (OTHER, real2, False),
-            (OTHER, null2, True),
-        )
-        for s, f in zip(numbers, folders, strict=False)
-    ]
+    jobs, folders = [], []
+    for kind, n, twin, design in plan:
+        folders.append([runs / f"{kind}{s}" for s in range(seed, seed + n)])
+        make = partial(train, null=twin, design=design)
+        jobs += [(f, partial(make, seed=seed + i)) for i, f in enumerate(folders[-1])]
+    real, null, real2, null2 = folders
     all_once(jobs, say, f"training {len(jobs)} ladders of networks")
     seen, seen2 = _ladders(real, null, DESIGN), _ladders(real2, null2, OTHER)
     judged = [*judge(group, seen), *judge(second, seen2)]

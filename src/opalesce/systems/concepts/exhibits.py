@@ -14,7 +14,7 @@ from opalesce.theory.percolation.exact import layered_giant
 
 Floats = NDArray[np.float64]
 AUC = (0.38, 1.03)
-ROLES: tuple[Role, ...] = ("exact", "second", "third", "seen")
+ROLES: tuple[Role, ...] = ("fourth", "second", "third", "seen")
 
 
 def _spread(values: Floats) -> tuple[Floats, list[float], list[float]]:
@@ -50,7 +50,15 @@ def staircase(theory: Theory, seen: Ladders, other: Ladders | None) -> Exhibit:
         mark = Mark(float(peak.mean()), "threshold", *np.quantile(peak, [0.05, 0.95]).tolist())
         title = f"{c.name}: 1/√(|E||K|) = {c.threshold:.3g}"
         plates.append(
-            Plate(title, "density of pairs seen", "AUC on unseen pairs", series, (mark,), log_x=True)
+            Plate(
+                title,
+                "density of pairs seen",
+                "AUC on unseen pairs",
+                series,
+                (mark,),
+                log_x=True,
+                y_range=AUC,
+            )
         )
     return Exhibit(
         "staircase",
@@ -79,7 +87,7 @@ def collapse(seen: Ladders) -> Exhibit:
     limit = Series("infinite families", "theory", (seen.density / c.threshold).tolist(), share.tolist())
     return Exhibit(
         "collapse",
-        "In units of the threshold, four capabilities fall on one curve",
+        "In units of the threshold: what is connected falls on one curve, what is learned does not",
         "C_n is the connectivity number. The dotted line is the giant component of infinite families.",
         (
             plate("oracle", "AUC", seen.oracle),

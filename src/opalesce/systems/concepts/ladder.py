@@ -23,7 +23,7 @@ class Design:
     """Everything a ladder is made of but its seed: what theory is told before the first network."""
 
     capabilities: tuple[Capability, ...] = LADDER
-    rungs: int = 16
+    rungs: int = 14
     learner: Learner = field(default_factory=Learner)
 
     @property
