@@ -90,10 +90,10 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     TABLE.write_text(
-        "# Perceptrons on Brill's data\n\nMade by `python -m benchmarks.brill_mlp`. 40 clusters with the rank "
-        "law k^-2, the largest of 8000 sites, in 64 dimensions; two hidden ReLU layers; "
-        f"{len(SEEDS)} seeds. A cluster counts as learned when its held-out error falls below 0.7 of its "
-        "variance.\n\n" + text + "\n"
+        "# Perceptrons on Brill's data\n\nMade by `python -m benchmarks.brill_mlp`. 40 clusters with the "
+        "rank law k^-2, the largest of 8000 sites, in 64 dimensions; two hidden ReLU layers; "
+        f"{len(SEEDS)} seeds. A cluster counts as learned when its held-out error falls below 0.7 of "
+        "its variance.\n\n" + text + "\n"
     )
 
 

@@ -251,7 +251,8 @@ def main() -> None:
     print(text)
     TABLE.write_text(
         "# Percolation: thresholds, exponents, anchors\n\n"
-        "Made by `python -m benchmarks.percolation_validation`. Seeds come from the names of the cells. Two dimensions: where wrapping round one axis has its exact "
+        "Made by `python -m benchmarks.percolation_validation`. Seeds come from the names of "
+        "the cells. Two dimensions: where wrapping round one axis has its exact "
         "probability, extrapolated with p_c + a L^-2.75. Three and more: crossing of the same probability "
         "between L and 2L, uncorrected.\n\n" + text + "\n",
         "utf-8",

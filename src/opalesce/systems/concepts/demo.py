@@ -11,7 +11,7 @@ import numpy as np
 from opalesce.report.build import report
 from opalesce.runs.open import open as open_run
 from opalesce.systems.concepts.chains import LENGTHS, along_ladder
-from opalesce.systems.concepts.exhibits import chains, collapse, naive, staircase
+from opalesce.systems.concepts.exhibits import broken, chains, collapse, naive, staircase
 from opalesce.systems.concepts.judge import Ladders, judge
 from opalesce.systems.concepts.ladder import Design, train
 from opalesce.systems.concepts.models import TRANSFORMER, torch_module
@@ -81,7 +81,7 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
     for i, c in enumerate(DESIGN.capabilities):
         there = np.isfinite(by_seed[:, i]).all(axis=0)
         found.append((c.name, np.array(LENGTHS)[there], by_seed[:, i][:, there]))
-    figures = (staircase(main, seen, seen2), collapse(seen), chains(found), naive(seen))
+    figures = (staircase(main, seen, seen2), collapse(seen), chains(found), naive(seen), broken(seen))
     return held, report(held, out, predictions=_ordered(judged), frozen=frozen, exhibits=figures)
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opalesce.laws.broken import break_place, fit_broken
 from opalesce.report.exhibits import Exhibit, Mark, Plate, Role, Series
 from opalesce.systems.concepts.judge import Ladders
+from opalesce.systems.concepts.ladder import stream
 from opalesce.systems.concepts.predict import Theory
 from opalesce.theory.percolation.exact import layered_giant
 
@@ -94,6 +96,32 @@ def collapse(seen: Ladders) -> Exhibit:
             plate("embedding model", "AUC", seen.auc),
             Plate(graph.title, graph.x, graph.y, (*graph.series, limit), graph.marks, log_x=True),
         ),
+    )
+
+
+def broken(seen: Ladders) -> Exhibit:
+    """Error of the embedding model with the broken law fitted to it, and the place of its break."""
+    plates = []
+    x = seen.density
+    for i, c in enumerate(seen.capabilities):
+        error = np.clip(1 - seen.auc[:, i], 1e-3, None)
+        mean, low, high = _spread(error)
+        law = fit_broken(x, mean)
+        place = break_place(x, error, stream(0, 5, i))
+        fine = np.geomspace(x[0], x[-1], 120)
+        series = [
+            Series("embedding model", "seen", x.tolist(), mean.tolist(), low, high),
+            Series("broken law", "theory", fine.tolist(), law(fine).tolist()),
+        ]
+        marks = (Mark(place.value, "break", place.low, place.high), Mark(c.threshold, "threshold"))
+        title = f"{c.name}: break at {place.value / c.threshold:.2f} thresholds"
+        plates.append(Plate(title, "density of pairs seen", "1 - AUC", series, marks, log_x=True, log_y=True))
+    return Exhibit(
+        "broken",
+        "The broken law sees a break; it does not know the threshold",
+        "A broken neural scaling law fitted to the error, with the interval of its break over seeds. It is a "
+        "description after the fact: the break lies beyond the threshold by a factor that depends on the learner.",
+        plates,
     )
 
 
