@@ -137,7 +137,45 @@ def document() -> Document:
             card(None, "NOT SUPPORTED", None, ["norm"]),
         ],
         "events": [{"x": 40, "kind": "warm-up end", "label": "warm-up ends"}],
-        "predictions": [],
+        "predictions": [
+            {
+                "name": "order",
+                "expected": "a before b",
+                "interval": None,
+                "verdict": "MISSED",
+                "seen": "b before a",
+                "reason": "beyond the error",
+            }
+        ],
+        "frozen": {"time": "2025-01-01T00:00:00+00:00", "sha256": "cd" * 32, "file": "predictions.json"},
+        "exhibits": [
+            {
+                "id": "stairs",
+                "title": "A staircase",
+                "caption": "What is seen.",
+                "plates": [
+                    {
+                        "title": "left",
+                        "x": "density",
+                        "y": "AUC",
+                        "log_x": True,
+                        "series": [
+                            {"label": "theory", "role": "theory", "x": [1, 10], "y": [0.5, 1.0]},
+                            {
+                                "label": "seen",
+                                "role": "seen",
+                                "x": [1, 10],
+                                "y": [0.5, None],
+                                "low": [0.4, None],
+                                "high": [0.6, None],
+                            },
+                        ],
+                        "marks": [{"x": 3, "label": "threshold", "low": 2, "high": 4}],
+                    },
+                    {"title": "right", "x": "", "y": "", "image": [[0, 1], [2, 1]]},
+                ],
+            }
+        ],
         "heatmap": {
             "observable": "stable rank",
             "unit": "1",
@@ -182,7 +220,7 @@ HOSTILE = (
 
 def spoil(value: Any) -> Any:
     """Every free text of a document followed by all hostile names at once."""
-    keep = ("schema", "verdict", "scale", "id", "status", "main", "lineage", "direction")
+    keep = ("schema", "verdict", "role", "scale", "id", "status", "main", "lineage", "direction")
     if isinstance(value, dict):
         return {k: v if k in keep else spoil(v) for k, v in value.items()}
     if isinstance(value, list):

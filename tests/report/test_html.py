@@ -138,6 +138,7 @@ def test_gaps_are_said_in_words(document: Document) -> None:
                   "No weights were measured", "no null twin", "no other seed"):  # fmt: skip
         assert words in text
     document["witnesses"][0].update(twin=None, runs=[], seeds="one seed")
+    document["predictions"] = []
     text = Page(render(document)).text
     assert "this witness has no values" in text
     assert "no null run" in text
@@ -159,8 +160,8 @@ def test_status_line_and_numbers_read_plainly(document: Document) -> None:
 def test_every_figure_has_words_and_a_table(document: Document) -> None:
     page = Page(render(document))
     pictures = [a for _, a in page.elements if a.get("role") == "img"]
-    assert len(pictures) == 5  # strip, three witnesses, map
-    assert all(len(str(a["aria-label"])) > 30 for a in pictures)
+    assert len(pictures) == 7  # two plates, strip, three witnesses, map
+    assert all(len(str(a["aria-label"])) > 25 for a in pictures)
     assert sum(t == "table" for t, _ in page.elements) >= 5
 
 

@@ -72,9 +72,11 @@ def fit_broken(x: ArrayLike, y: ArrayLike, near: BrokenLaw | None = None) -> Bro
     ]
     if near is not None:
         starts = [np.array([np.log(near.b), near.c0, near.c1, np.log(near.d1), np.log(near.f1)])]
-    fits = [
-        least_squares(lambda t: _log_law(u, t) - v, np.clip(s, low, high), bounds=(low, high)) for s in starts
-    ]
+
+    def residuals(theta: Floats) -> Floats:
+        return np.asarray(_log_law(u, theta) - v)
+
+    fits = [least_squares(residuals, np.clip(s, low, high), bounds=(low, high)) for s in starts]
     best = min(fits, key=lambda got: got.cost)
     log_b, c0, c1, log_d, log_f = (float(t) for t in best.x)
     rms = float(np.sqrt(2 * best.cost / len(u)))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from opalesce.report.clean import plotly_text
 from opalesce.report.panels import floats, short
 from opalesce.report.tables import Table
 from opalesce.report.words import number
@@ -101,26 +102,22 @@ def view(exhibit: Mapping[str, Any], index: int) -> dict[str, Any]:
 
 
 def _plate(p: Mapping[str, Any]) -> dict[str, Any]:
-    log_x, log_y = bool(p.get("log_x")), bool(p.get("log_y"))
+    """What the script draws; every text that Plotly writes is escaped, for it reads a little HTML."""
+    titles = {k: plotly_text(p.get(k) or "") for k in ("x", "y")}
     if p.get("image") is not None:
-        z = np.asarray(p["image"], int)
-        return {"image": z.tolist(), "x": p.get("x", ""), "y": p.get("y", "")}
-    traces: list[dict[str, Any]] = []
-    for s in p.get("series") or []:
-        traces += _traces(s)
+        return {"image": np.asarray(p["image"], int).tolist(), **titles}
     marks = [
-        {k: m.get(k) for k in ("x", "low", "high", "label")}
+        {"x": m["x"], "low": m.get("low"), "high": m.get("high"), "label": plotly_text(m.get("label") or "")}
         for m in p.get("marks") or []
         if m.get("x") is not None
     ]
     return {
-        "traces": traces,
+        "traces": [t for s in p.get("series") or [] for t in _traces(s)],
         "marks": marks,
-        "x": p.get("x", ""),
-        "y": p.get("y", ""),
-        "log_x": log_x,
-        "log_y": log_y,
+        "log_x": bool(p.get("log_x")),
+        "log_y": bool(p.get("log_y")),
         "y_range": p.get("y_range"),
+        **titles,
     }
 
 
@@ -128,13 +125,7 @@ def _traces(s: Mapping[str, Any]) -> list[dict[str, Any]]:
     colour, line, marker = STYLES.get(str(s.get("role")), STYLES["null"])
     n = len(s["x"])
     x, y = floats(s["x"], n), floats(s["y"], n)
-    base = {
-        "type": "scatter",
-        "x": short(x, 6),
-        "hoverinfo": "x+y",
-        "name": "",
-        "meta": {"label": s.get("label", "")},
-    }
+    base = {"type": "scatter", "x": short(x, 6), "hoverinfo": "x+y", "name": ""}
     out: list[dict[str, Any]] = []
     low, high = s.get("low"), s.get("high")
     bars: dict[str, Any] = {}

@@ -120,7 +120,8 @@ def broken(seen: Ladders) -> Exhibit:
         "broken",
         "The broken law sees a break; it does not know the threshold",
         "A broken neural scaling law fitted to the error, with the interval of its break over seeds. It is a "
-        "description after the fact: the break lies beyond the threshold by a factor that depends on the learner.",
+        "description after the fact: the break lies beyond the threshold by a factor that depends on the "
+        "learner.",
         plates,
     )
 
