@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from opalesce.errors import InputError
 from opalesce.systems.concepts.ladder import stream
 from opalesce.systems.concepts.models import Learner, Weights, fit
 from opalesce.systems.concepts.predict import LEVEL
@@ -99,7 +100,7 @@ def corrupted(world: World, m: int, kind: str, share: float, rng: np.random.Gene
 
     Raises
     ------
-    ValueError
+    InputError
         Another kind.
     """
     e, k = world.order[:m].T
@@ -116,7 +117,7 @@ def corrupted(world: World, m: int, kind: str, share: float, rng: np.random.Gene
         else:
             e, k = np.concatenate([e, e[bad]]), np.concatenate([k, mirror])
     else:
-        raise ValueError(kind)
+        raise InputError("no such corruption", expected="noise, wrong or contradiction", got=repr(kind))
     out = np.zeros((len(world.entity_family), len(world.property_family)), bool)
     out[e, k] = True
     return out
