@@ -1,20 +1,7 @@
 (function () {
 "use strict";
 const spec = JSON.parse(document.getElementById("opalesce-data").textContent).exhibits || {};
-let style;
-function colour(name) {
-  const [key, alpha] = name.split("/"), value = style.getPropertyValue(key).trim();
-  if (!alpha) return value;
-  const n = parseInt(value.slice(1), 16);
-  return "rgba(" + [n >> 16, (n >> 8) & 255, n & 255, alpha].join(",") + ")";
-}
-function painted(v) {
-  if (typeof v === "string") return v.startsWith("--") ? colour(v) : v;
-  if (Array.isArray(v) || v === null || typeof v !== "object") return v;
-  const out = {};
-  for (const k of Object.keys(v)) out[k] = k === "meta" || k === "name" ? v[k] : painted(v[k]);
-  return out;
-}
+const { colour, painted } = paint;
 const MARGIN = { l: 50, r: 12, t: 18, b: 38 };
 function decades(traces, key) {
   const seen = traces.flatMap((t) => t[key]).filter((v) => v > 0).map(Math.log10);
@@ -52,7 +39,7 @@ function picture(div, p) {
   div.replaceChildren(canvas);
 }
 function drawAll() {
-  style = getComputedStyle(document.documentElement);
+  paint.refresh();
   document.querySelectorAll(".plate[data-plate]").forEach((div) => {
     if (!div.clientWidth) return;
     const p = spec[div.dataset.plate];

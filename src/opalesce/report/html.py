@@ -77,7 +77,7 @@ def write_exhibits(
         }
     )
     shown = [view_exhibit(e, i) for i, e in enumerate(clip(document)["exhibits"])]
-    scripts = {"plotly": _plotly(), "more": _text("exhibits.js")}
+    scripts = {"plotly": _plotly(), "paint": _text("paint.js"), "more": _text("exhibits.js")}
     drawn = {"exhibits": {p["key"]: p["drawn"] for e in shown for p in e["plates"]}}
     html = _fill(
         "figures.html.j2", title=clip(document["title"]), lines=clip(document["lines"]), exhibits=shown,
@@ -102,7 +102,9 @@ def _environment() -> Any:
 
 
 def _page(document: dict[str, Any], share: float) -> str:
-    scripts = {"plotly": _plotly(), "code": _text("page.js"), "more": _text("exhibits.js")}
+    scripts = {"plotly": _plotly()} | {
+        k: _text(f"{v}.js") for k, v in (("paint", "paint"), ("code", "page"), ("more", "exhibits"))
+    }
     page = view(document, Budget.of(share))
     return _fill(
         "template.html.j2", **page, **scripts, style=_text("page.css"),

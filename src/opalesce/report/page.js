@@ -5,27 +5,12 @@ const axis = spec.axis, x1 = axis.x1 || 1, log = axis.scale === "log";
 const toU = (x) => (x === null ? null : log ? Math.log10(1 + x / x1) : x);
 const toX = (u) => (log ? x1 * (Math.pow(10, u) - 1) : u);
 const L = 56, R = 14, T = 16, B = 20;
-const SHARED = ["x", "y", "z", "name", "meta", "ticktext", "tickvals"];
 const u0 = toU(spec.first), u1 = toU(spec.last), pad = 0.012 * (u1 - u0) || 0.5;
 const whole = [u0 - pad, u1 + pad];
 let range = whole.slice(), busy = false;
 
-/* colours: the names in the figures are CSS variables of the page */
-let style = getComputedStyle(document.documentElement);
-function colour(name) {
-  const [key, alpha] = name.split("/"), value = style.getPropertyValue(key).trim();
-  if (!alpha) return value;
-  const n = parseInt(value.slice(1), 16);
-  return "rgba(" + [n >> 16, (n >> 8) & 255, n & 255, alpha].join(",") + ")";
-}
-function painted(v) {
-  if (typeof v === "string") return v.startsWith("--") ? colour(v) : v;
-  if (Array.isArray(v)) return v.map(painted);
-  if (v === null || typeof v !== "object") return v;
-  const out = {};
-  for (const k of Object.keys(v)) out[k] = SHARED.includes(k) ? v[k] : painted(v[k]);
-  return out;
-}
+const { colour, painted } = paint;
+let style = paint.refresh();
 
 /* numbers */
 function num(v, digits) {
@@ -131,7 +116,7 @@ function show(next) {
   drawAll();
 }
 function drawAll() {
-  style = getComputedStyle(document.documentElement);
+  style = paint.refresh();
   figures.forEach(draw);
   strip();
   const all = range[0] === whole[0] && range[1] === whole[1];

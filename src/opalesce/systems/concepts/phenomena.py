@@ -38,6 +38,14 @@ def _aucs(scores: Floats, graph: SeenGraph, seed: int) -> Floats:
     return np.array([auc(scores, graph.questions(i, stream(seed, 1, i))) for i in caps])
 
 
+def _trained(seed: int) -> tuple[SeenGraph, Weights, Floats]:
+    """A graph at the density TRAINED, a network trained on it, and its AUC of every capability."""
+    world = _world(seed)
+    graph = SeenGraph(world, world.seen(int(TRAINED * len(world.order))))
+    weights = fit(graph.seen, Learner(), seed)[0]
+    return graph, weights, _aucs(_cosine(weights), graph, seed)
+
+
 def _kept(values: Floats, whole: Floats) -> Floats:
     """Share of what was above chance that is left."""
     return np.asarray((values - 0.5) / (whole - 0.5))
@@ -53,10 +61,7 @@ def quantisation(seeds: Sequence[int], levels: Sequence[int] = (16, 8, 6, 4, 3, 
     """Coarseness 1/levels at which half of a capability is lost (seed, capability); infinity if never."""
     out = []
     for s in seeds:
-        world = _world(s)
-        graph = SeenGraph(world, world.seen(int(TRAINED * len(world.order))))
-        weights = fit(graph.seen, Learner(), s)[0]
-        whole = _aucs(_cosine(weights), graph, s)
+        graph, weights, whole = _trained(s)
         kept = [
             _kept(
                 _aucs(_cosine({n: quantise(w, v).astype(np.float32) for n, w in weights.items()}), graph, s),
@@ -80,10 +85,7 @@ def distillation(seeds: Sequence[int], widths: Sequence[int] = (6, 5, 4, 3, 2)) 
     """
     out = []
     for s in seeds:
-        world = _world(s)
-        graph = SeenGraph(world, world.seen(int(TRAINED * len(world.order))))
-        weights = fit(graph.seen, Learner(), s)[0]
-        whole = _aucs(_cosine(weights), graph, s)
+        graph, weights, whole = _trained(s)
         logit = np.exp(float(weights["log_scale"][0])) * _cosine(weights) + float(weights["bias"][0])
         soft = 1 / (1 + np.exp(-logit))
         kept = [_kept(_aucs(_cosine(fit(soft, Learner(width=v), s)[0]), graph, s), whole) for v in widths]
