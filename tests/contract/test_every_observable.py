@@ -18,8 +18,10 @@ from opalesce.observables import registry
 from opalesce.observables.attention import Attention
 from opalesce.observables.circuits import Circuit
 from opalesce.observables.norms import History
+from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.registry import VIEWS, Observable
 from opalesce.observables.spectra import spectrum
+from opalesce.theory.percolation.exact import layered_giant
 
 ALL = sorted(registry.load().values(), key=lambda o: o.name)
 each = pytest.mark.parametrize("item", ALL, ids=[o.name for o in ALL])
@@ -31,7 +33,7 @@ Rng = np.random.Generator
 
 
 def raw(on: str, r: Rng, dtype: Any = np.float64, shape: tuple[int, int] = (N, M)) -> Any:
-    if on in ("weight", "singular_values"):
+    if on in ("weight", "singular_values", "graph"):
         return r.standard_normal(shape).astype(dtype)
     if on == "weight_pair":
         return tuple(r.standard_normal(shape).astype(dtype) for _ in range(3))
@@ -50,6 +52,8 @@ def raw(on: str, r: Rng, dtype: Any = np.float64, shape: tuple[int, int] = (N, M
 def view(on: str, x: Any) -> Any:
     if on == "singular_values":
         return spectrum(x)
+    if on == "graph":
+        return WeightGraph(x)
     return History(*x) if on == "weight_pair" else x
 
 
@@ -131,7 +135,7 @@ OTHER: dict[tuple[str, str], Callable[[Any, Rng], Any]] = {
 def transformed(item: Observable, symmetry: str, x: Any, r: Rng) -> tuple[Any, float]:
     if (item.on, symmetry) in OTHER:
         return OTHER[item.on, symmetry](x, r), 1.0
-    if item.on in ("weight", "singular_values", "weight_pair") and symmetry in MATRIX:
+    if item.on in ("weight", "singular_values", "weight_pair", "graph") and symmetry in MATRIX:
         f, factor = MATRIX[symmetry](r)
         return (tuple(map(f, x)) if item.on == "weight_pair" else f(x)), factor
     pytest.fail(f"{item.name} declares {symmetry!r}, which the contract does not know for view {item.on!r}")
@@ -159,6 +163,7 @@ def test_the_symmetry_check_can_fail():
 
 C = 0.5  # M / N of the noise matrix
 NOISE = (800, 400)
+GIANT = layered_giant(NOISE, 2 / np.sqrt(800 * 400))
 NULLS: dict[str, tuple[float, float]] = {
     "spectral_norm": (np.sqrt(800) + np.sqrt(400), 0.02),
     "stable_rank": (400 / (1 + np.sqrt(C)) ** 2, 0.03),
@@ -170,8 +175,12 @@ NULLS: dict[str, tuple[float, float]] = {
     "gini": (np.sqrt(2) - 1, 0.01),
     "weibull_shape": (1.205435, 0.01),
     "weibull_scale": (0.887487, 0.01),
+    "percolation_ratio": (1.08, 0.25),  # finite size: mean 1.08, standard deviation 0.08
+    "giant_share": ((800 * GIANT[0] + 400 * GIANT[1]) / 1200, 0.06),  # s.d. 0.017
+    "median_breakthrough": (1.0, 0.1),
+    "resistance_excess": (1.0, 0.02),
 }
-CLOSED = {"marchenko_pastur", "half_normal"}  # nulls with a formula
+CLOSED = {"marchenko_pastur", "half_normal", "uniform_order"}  # nulls with a formula
 KNOWN_NULLS = CLOSED | {"twin", "random_orientation", "shuffle"}
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from opalesce.errors import InputError
-from opalesce.nulls.weights import matched_gaussian, shuffled
-from opalesce.observables.spectra import mp_outliers, spectrum
+from opalesce.nulls.weights import against, matched_gaussian, same_strengths, shuffled
+from opalesce.observables.spectra import mp_outliers, spectral_norm, spectrum
 
 
 def planted() -> np.ndarray:
@@ -44,3 +44,36 @@ def test_same_generator_same_null_and_bad_input_refused(null):
         null(np.array([1.0, np.nan]), np.random.default_rng(0))
     with pytest.raises(InputError, match="empty"):
         null(np.empty((0, 3)), np.random.default_rng(0))
+
+
+def test_same_strengths_keeps_every_unit_and_moves_the_rest():
+    r = np.random.default_rng(4)
+    w = r.standard_normal((30, 50)) * np.exp(r.normal(size=(30, 1))) * np.exp(r.normal(size=50))
+    w[3] = 0
+    null = same_strengths(w, np.random.default_rng(1))
+    for axis in (0, 1):
+        assert np.abs(null).sum(axis) == pytest.approx(np.abs(w).sum(axis), rel=1e-8)
+    assert not null[3].any()
+    assert abs(np.corrcoef(np.abs(null[4]), np.abs(w[4]))[0, 1]) < 0.95
+    assert (np.sign(null) != np.sign(w)).mean() > 0.3
+    assert same_strengths(w.astype(np.float32), np.random.default_rng(1)).dtype == np.float32
+
+
+def test_what_cannot_be_balanced_is_refused():
+    w = np.zeros((4, 4))
+    w[0], w[:, 0] = 1, 1  # a star: shuffled, some row is empty
+    with pytest.raises(InputError, match="balanced"):
+        same_strengths(w, np.random.default_rng(0))
+    assert not same_strengths(np.zeros((3, 2)), np.random.default_rng(0)).any()
+
+
+def test_against_needs_draws_and_counts_ranks():
+    w = planted()
+    found = against(w, lambda x: spectral_norm(spectrum(x)), shuffled, np.random.default_rng(0), 19)
+    assert found.z > 5
+    assert found.p_value == 0.1
+    constant = against(w, lambda x: float(np.sort(x.ravel())[0]), shuffled, np.random.default_rng(0), 3)
+    assert np.isnan(constant.z)
+    assert constant.p_value == 1.0
+    with pytest.raises(InputError, match="draws"):
+        against(w, np.mean, shuffled, np.random.default_rng(0), 0)

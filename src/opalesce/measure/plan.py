@@ -13,7 +13,7 @@ from opalesce.observables.registry import Observable, load
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 
 Kind = Literal["tensor", "group", "model"]
-TENSOR_VIEWS = ("weight", "singular_values", "weight_pair")
+TENSOR_VIEWS = ("weight", "singular_values", "weight_pair", "graph")
 _QK = re.compile(r"^(?P<head>.*?)(?P<which>[qk])(?P<tail>(_proj)?(\.weight)?)$")
 
 

@@ -14,6 +14,7 @@ from opalesce.errors import InputError
 from opalesce.measure.plan import Module
 from opalesce.observables.circuits import Circuit
 from opalesce.observables.norms import History
+from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.spectra import Spectrum, spectrum
 from opalesce.runs.run import Checkpoint
 
@@ -50,7 +51,7 @@ class Views:
         InputError
             When a module has no such view.
         """
-        if view not in ("weight", "singular_values", "weight_pair", "circuit"):
+        if view not in ("weight", "singular_values", "weight_pair", "graph", "circuit"):
             raise InputError(f"no view {view!r} is made from weights")
         return getattr(self, view)
 
@@ -80,6 +81,11 @@ class Views:
             return np.concatenate([as_matrix(c.read(name)) for name in self.module.tensors])
 
         return History(self.weight, at(self.initial), at(self.previous))
+
+    @cached_property
+    def graph(self) -> WeightGraph:
+        """Rows and columns as nodes, entries as edges."""
+        return WeightGraph(self.weight)
 
     @cached_property
     def circuit(self) -> Circuit:

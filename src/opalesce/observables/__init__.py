@@ -1,3 +1,13 @@
 """What is measured: pure functions of arrays, one family per file."""
 
-FAMILIES: tuple[str, ...] = ("norms", "spectra", "entries", "circuits", "attention", "series")
+FAMILIES: tuple[str, ...] = (
+    "norms",
+    "spectra",
+    "entries",
+    "circuits",
+    "attention",
+    "percolation",
+    "flow",
+    "pores",
+    "series",
+)
