@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,3 +80,13 @@ def along_ladder(run: Run, design: Design) -> Floats:
                     right[i, LENGTHS.index(length)] += share * n
                     count[i, LENGTHS.index(length)] += n
     return np.where(count >= 20, right / np.maximum(count, 1), np.nan)
+
+
+def by_capability(runs: Sequence[Run], design: Design) -> list[tuple[str, Floats, Floats]]:
+    """For each capability its name, the chain lengths seen in every run, and shares (run, length)."""
+    shares = np.array([along_ladder(r, design) for r in runs])
+    out = []
+    for i, c in enumerate(design.capabilities):
+        there = np.isfinite(shares[:, i]).all(axis=0)
+        out.append((c.name, np.array(LENGTHS, float)[there], shares[:, i][:, there]))
+    return out

@@ -6,16 +6,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from opalesce.report.build import report
 from opalesce.runs.open import open as open_run
-from opalesce.systems.concepts.chains import LENGTHS, along_ladder
+from opalesce.systems.concepts.chains import by_capability
 from opalesce.systems.concepts.exhibits import broken, chains, collapse, naive, staircase
 from opalesce.systems.concepts.judge import Ladders, judge
 from opalesce.systems.concepts.ladder import Design, train
 from opalesce.systems.concepts.models import TRANSFORMER, torch_module
 from opalesce.systems.concepts.predict import chance, predict
+from opalesce.systems.concepts.weights import weights
 from opalesce.systems.once import all_once
 from opalesce.theory.prediction import Judgement, freeze
 from opalesce.transitions.result import Trial
@@ -76,12 +75,15 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
     judged = [*judge(group, seen), *judge(second, seen2)]
     held = trial(real[0], null=null, seeds=real[1:], store=out / "store", seed=seed, say=say)
     say("drawing")
-    by_seed = np.array([along_ladder(open_run(f), DESIGN) for f in real])
-    found = []
-    for i, c in enumerate(DESIGN.capabilities):
-        there = np.isfinite(by_seed[:, i]).all(axis=0)
-        found.append((c.name, np.array(LENGTHS)[there], by_seed[:, i][:, there]))
-    figures = (staircase(main, seen, seen2), collapse(seen), chains(found), naive(seen), broken(seen))
+    opened, twins = ([open_run(f) for f in folder] for folder in (real, null))
+    figures = (
+        staircase(main, seen, seen2),
+        collapse(seen),
+        chains(by_capability(opened, DESIGN)),
+        naive(seen),
+        weights(opened, twins, DESIGN.valid, out / "store"),
+        broken(seen),
+    )
     return held, report(held, out, predictions=_ordered(judged), frozen=frozen, exhibits=figures)
 
 

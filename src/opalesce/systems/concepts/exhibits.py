@@ -19,7 +19,7 @@ AUC = (0.38, 1.03)
 ROLES: tuple[Role, ...] = ("fourth", "second", "third", "seen")
 
 
-def _spread(values: Floats) -> tuple[Floats, list[float], list[float]]:
+def spread(values: Floats) -> tuple[Floats, list[float], list[float]]:
     """Mean over seeds and its 95 % t-interval."""
     from scipy.stats import t
 
@@ -36,7 +36,7 @@ def staircase(theory: Theory, seen: Ladders, other: Ladders | None) -> Exhibit:
     for i, c in enumerate(seen.capabilities):
         low, high = theory.band(i, len(seen.auc))
         predicted = theory.grown.oracle[:, i].mean(axis=0)
-        learned, down, up = _spread(seen.auc[:, i])
+        learned, down, up = spread(seen.auc[:, i])
         series = [
             Series("twins: who goes with whom is shuffled", "null", x, seen.twin[:, i].mean(0).tolist(),
                    seen.twin[:, i].min(0).tolist(), seen.twin[:, i].max(0).tolist()),
@@ -46,7 +46,7 @@ def staircase(theory: Theory, seen: Ladders, other: Ladders | None) -> Exhibit:
             Series("embedding model", "seen", x, learned.tolist(), down, up),
         ]  # fmt: skip
         if other is not None:
-            mean, down, up = _spread(other.auc[:, i])
+            mean, down, up = spread(other.auc[:, i])
             series.append(Series("transformer", "second", other.density.tolist(), mean.tolist(), down, up))
         peak = theory.grown.peak[:, i]
         mark = Mark(float(peak.mean()), "threshold", *np.quantile(peak, [0.05, 0.95]).tolist())
@@ -105,7 +105,7 @@ def broken(seen: Ladders) -> Exhibit:
     x = seen.density
     for i, c in enumerate(seen.capabilities):
         error = np.clip(1 - seen.auc[:, i], 1e-3, None)
-        mean, low, high = _spread(error)
+        mean, low, high = spread(error)
         law = fit_broken(x, mean)
         place = break_place(x, error, stream(0, 5, i))
         fine = np.geomspace(x[0], x[-1], 120)
@@ -160,7 +160,7 @@ def chains(found: Sequence[tuple[str, Floats, Floats]]) -> Exhibit:
     """Right answers by chain length; `found` has (capability, lengths, shares (seed, length))."""
     series = []
     for i, (name, lengths, shares) in enumerate(found):
-        mean, low, high = _spread(shares)
+        mean, low, high = spread(shares)
         series.append(Series(name, ROLES[i % 4], lengths.tolist(), mean.tolist(), low, high))
     plate = Plate("embedding model, C_n from 1.5 to 4", "links between the two ends", "share right", series)
     return Exhibit(
