@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from opalesce.report.exhibits import Exhibit, Mark, Plate, Role, Series
+from opalesce.report.percolation import ranked
 
 Numbers = Mapping[str, Any]
 ROLES: tuple[Role, ...] = ("exact", "second", "third", "seen", "null")
@@ -15,18 +16,9 @@ ROLES: tuple[Role, ...] = ("exact", "second", "third", "seen", "null")
 
 def _lattice(d: Numbers) -> list[Plate]:
     return [
-        Plate(f"{name}, middle layer", "", "", image=_ranked(clusters[len(clusters) // 2]))
+        Plate(f"{name}, middle layer", "", "", image=ranked(clusters[len(clusters) // 2]))
         for name, clusters in d.items()
     ]
-
-
-def _ranked(labels: Any) -> Any:
-    """Cluster numbers by size: 1 is the largest."""
-    count = np.bincount(labels.ravel())
-    count[0] = 0
-    rank = np.empty(len(count), int)
-    rank[np.argsort(-count, kind="stable")] = np.arange(1, len(count) + 1)
-    return np.where(labels == 0, 0, rank[labels])
 
 
 def _laws(key: str, x: str) -> Callable[[Numbers], list[Plate]]:
