@@ -72,7 +72,7 @@ def core_numbers(n: int, edges: ArrayLike) -> NDArray[np.int64]:
 
 
 def core_threshold(k: int) -> tuple[float, float]:
-    """Mean degree c_k at which the k-core of an Erdos-Renyi graph appears, and its size there (share of nodes).
+    """Mean degree c_k at which the k-core of an Erdos-Renyi graph appears, and its share of nodes there.
 
     k = 2 appears continuously at c = 1 with size 0.
 

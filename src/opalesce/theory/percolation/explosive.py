@@ -14,12 +14,12 @@ import numpy as np
 from numba import njit
 
 from opalesce.errors import InputError
-from opalesce.theory.percolation.union import check_size, find, link
+from opalesce.theory.percolation.union import check_size, find, unite
 
 
 @dataclass(frozen=True)
 class Growth:
-    """S1 in nodes after every added edge (from 0), the largest gap, and the edges a node had right after it."""
+    """S1 in nodes after each edge (from 0), its largest jump, and edges per node right after that."""
 
     n: int
     largest: np.ndarray[tuple[int], np.dtype[np.int32]]
@@ -40,9 +40,8 @@ def _grow(n: int, largest: Any, product: bool, rng: Any) -> tuple[int, int]:
             d = find(parent, int(rng.random() * n))
             if np.int64(parent[c]) * parent[d] < np.int64(parent[a]) * parent[b]:
                 a, b = c, d
-        if a != b:
-            root, _ = link(parent, a, b)
-            size = -parent[root]
+        if unite(parent, a, b):
+            size = -parent[find(parent, a)]
             if size > s1:
                 if size - s1 > gap:
                     gap, at = size - s1, t

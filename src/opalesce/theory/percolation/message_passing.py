@@ -6,9 +6,9 @@ Bond retention p (karrer2014percolation): the probability that j does not lead i
           S = 1 - \frac1n \sum_i \prod_{j \in N(i)} H_{i \leftarrow j}
 
 exact on trees, a bound with loops. Its linear stability gives :math:`p_c = 1/\lambda_{max}(B)` with B the
-non-backtracking matrix, whose largest eigenvalue is that of the 2n x 2n matrix [[A, I - D], [I, 0]]. When the leading
-eigenvector sits on a few nodes (a dense core), that eigenvalue tells of the core, not of a giant cluster: the inverse
-participation ratio is reported with it.
+non-backtracking matrix, whose largest eigenvalue is that of the 2n x 2n matrix [[A, I - D], [I, 0]]. When
+the leading eigenvector sits on a few nodes (a dense core), that eigenvalue tells of the core, not of a giant
+cluster: the inverse participation ratio is reported with it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOCALISED = 10.0  # fewer nodes than this many carry the leading eigenvector: no
 
 @dataclass(frozen=True)
 class Giant:
-    """Share S of nodes in the giant cluster, the share of each node, iterations used, and whether it settled."""
+    """Share S of nodes in the giant cluster, that of each node, iterations, and whether they settled."""
 
     share: float
     nodes: NDArray[np.float64]
@@ -86,7 +86,7 @@ def _iterate(start: Any, link: Any, back: Any, p: float, h: Any, most: int, tole
 
 
 def giant(n: int, edges: ArrayLike, p: float, most: int = 2000, tolerance: float = 1e-10) -> Giant:
-    """Giant cluster of a given network under random retention of edges, by message passing, O(m) an iteration.
+    """Giant cluster of a network under random retention of edges, O(m) an iteration.
 
     Raises
     ------
@@ -108,9 +108,9 @@ def giant(n: int, edges: ArrayLike, p: float, most: int = 2000, tolerance: float
 
 
 def threshold(n: int, edges: ArrayLike) -> tuple[Estimate, float]:
-    """p_c = 1 / lambda_max of the non-backtracking matrix, and the number of nodes that carry its eigenvector.
+    """p_c = 1 / lambda_max of the non-backtracking matrix, and how many nodes carry its eigenvector.
 
-    The number is the inverse participation ratio :math:`(\\sum x^2)^2/\\sum x^4` of the node part. A status warns
+    That number is the inverse participation ratio, (sum x^2)^2 / sum x^4, of the node part. A status warns
     when it is below 10 and below a tenth of the nodes: the threshold is then that of a small core.
 
     Raises
@@ -122,7 +122,7 @@ def threshold(n: int, edges: ArrayLike) -> tuple[Estimate, float]:
     degree = np.diff(start)
     a = csr_matrix((np.ones(len(link)), link, start), shape=(n, n))
     eye = identity(n, format="csr")
-    whole = bmat([[a, eye - diags(degree.astype(float))], [eye, None]], format="csr")
+    whole: Any = bmat([[a, eye - diags(degree.astype(float))], [eye, None]], format="csr")
     if n < 200:
         values, vectors = np.linalg.eig(whole.toarray())
         i = int(np.argmax(values.real))

@@ -1,8 +1,9 @@
 r"""Random graphs, and what their degrees alone say about connectivity.
 
-Molloy-Reed: a giant component exists iff :math:`\langle k^2\rangle/\langle k\rangle > 2`; under random retention of
-edges (or nodes) its threshold is :math:`p_c = \langle k\rangle/(\langle k^2\rangle - \langle k\rangle)`
-(molloy1995critical, cohen2000resilience), for graphs that are random but for their degrees.
+Molloy-Reed: a giant component exists iff :math:`\langle k^2\rangle/\langle k\rangle > 2`; under random
+retention of edges (or nodes) its threshold is
+:math:`p_c = \langle k\rangle/(\langle k^2\rangle - \langle k\rangle)` (molloy1995critical,
+cohen2000resilience), for graphs that are random but for their degrees.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def erdos_renyi(n: int, edges: int, rng: np.random.Generator) -> Edges:
 
 
 def layered(widths: ArrayLike, density: float, rng: np.random.Generator) -> Edges:
-    """Multipartite chain: neighbouring layers joined at random, each possible edge with probability `density`.
+    """Multipartite chain: each possible edge between neighbouring layers with probability `density`.
 
     Two layers give the bipartite graph. Nodes are numbered layer by layer.
 
