@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opalesce.cli import theory
+from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import engine_exists, folder, names, need, shard_of, spread, usage
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 
 app.add_typer(theory.app, name="theory")
+app.command("percolate")(percolate)
 app.command("percolate-data")(percolate_data)
 
 Many = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders or files.")]

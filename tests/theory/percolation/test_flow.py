@@ -115,9 +115,9 @@ def test_what_does_not_converge_says_so():
     assert conjugate.solve(a, np.zeros(50)).tolist() == [0.0] * 50
     rhs = np.random.default_rng(0).random(50)
     assert a @ conjugate.solve(a, rhs) == pytest.approx(rhs, abs=1e-10)
+    cycle = a.toarray()
+    cycle[0, -1] = cycle[-1, 0] = -0.5  # the incomplete factor of a cycle is not exact
     with pytest.raises(InputError, match="converge"):
-        cycle = a.toarray()
-        cycle[0, -1] = cycle[-1, 0] = -0.5  # the incomplete factor of a cycle is not exact
         conjugate.solve(csr_array(cycle), rhs, rtol=1e-14, steps=2)
 
 

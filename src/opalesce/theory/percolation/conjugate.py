@@ -25,7 +25,7 @@ STEPS = 20_000
 
 
 def solve(
-    matrix: csr_array, rhs: NDArray[np.float64], rtol: float = 1e-12, steps: int = STEPS
+    matrix: csr_array, rhs: NDArray[np.float64], rtol: float = 1e-13, steps: int = STEPS
 ) -> NDArray[np.float64]:
     """Solution of a symmetric positive definite system with no positive entry off its diagonal.
 

@@ -69,7 +69,7 @@ def steady_flow(
     conductance: ArrayLike,
     inlet: ArrayLike,
     outlet: ArrayLike,
-    rtol: float = 1e-12,
+    rtol: float = 1e-13,
 ) -> Flow:
     """Steady flow on any network.
 
