@@ -31,6 +31,8 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.percolation_validation --out validation/percolation
 	$(BIN)/python -m benchmarks.brill --out validation/brill
 	$(BIN)/python -m benchmarks.brill_mlp --out validation/brill_mlp
+	$(BIN)/python -m benchmarks.brill_court
+	$(BIN)/python -m benchmarks.pruning
 	$(BIN)/python -m benchmarks.concepts --out validation/concepts
 
 bench: $(VENV)/.base
