@@ -52,9 +52,7 @@ def main() -> None:
     TABLE.write_text(
         "# One cluster and all of them before the court\n\nMade by `python -m benchmarks.brill_court`: "
         f"learning curves of Brill's model ({PROTOCOL.clusters} clusters, {len(SEEDS)} seeds), judged along "
-        "the number of data points. No null run: behavioural witnesses use the smooth class as their null.\n\n"
-        + text
-        + "\n",
+        "the number of data points. No null run: the smooth class is their null.\n\n" + text + "\n",
         "utf-8",
     )
 
