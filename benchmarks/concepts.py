@@ -46,10 +46,14 @@ VARIANTS = (
     Variant("100 steps", Learner(steps=100)),
     Variant("1000 steps", Learner(steps=1000)),
     Variant("weight decay 1", Learner(decay=1.0)),
+    Variant("weight decay 0.3", Learner(decay=0.3)),
+    Variant("weight decay 1, width 32", Learner(width=32, decay=1.0)),
+    Variant("weight decay 1, width 4", Learner(width=4, decay=1.0)),
     Variant("one capability alone: 20x80", Learner(), (Capability(20, 80),)),
     Variant("one capability alone: 80x320", Learner(), (Capability(80, 320),)),
     Variant("transformer, width 16, 800 steps", Learner("transformer", 16, 800, 0.01)),
     Variant("transformer, 3000 steps", Learner("transformer", 16, 3000, 0.01)),
+    Variant("transformer, 3000 steps, decay 0.3", Learner("transformer", 16, 3000, 0.01, decay=0.3)),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from opalesce.systems.concepts.chains import by_capability
 from opalesce.systems.concepts.exhibits import broken, chains, collapse, naive, staircase
 from opalesce.systems.concepts.judge import Ladders, judge
 from opalesce.systems.concepts.ladder import Design, train
-from opalesce.systems.concepts.models import TRANSFORMER, torch_module
+from opalesce.systems.concepts.models import DECAY, TRANSFORMER, torch_module
 from opalesce.systems.concepts.predict import chance, predict
 from opalesce.systems.concepts.weights import weights
 from opalesce.systems.once import all_once
@@ -20,14 +21,28 @@ from opalesce.theory.prediction import Judgement, freeze
 from opalesce.transitions.result import Trial
 from opalesce.transitions.trial import trial
 
-SEEDS, TWINS, OTHER_SEEDS, OTHER_TWINS = 7, 5, 3, 2
-DESIGN = Design()
-OTHER = Design(rungs=10, learner=TRANSFORMER)
 Say = Callable[[str], object]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Ladders of one kind of learner: how many seeds, how many twins, and the prefix of their folders."""
+
+    name: str
+    prefix: str
+    design: Design
+    seeds: int
+    twins: int
+
+
+PLAIN = Group("embedding", "", Design(), 7, 3)
+DECAYED = Group("embedding, decay", "decay-", Design(learner=DECAY), 5, 2)
+OTHER = Group("transformer", "transformer-", Design(rungs=8, learner=TRANSFORMER), 3, 1)
+GROUPS = (PLAIN, DECAYED, OTHER)
+
+
 def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]:
-    """Predict, freeze, train seven ladders and five twins, judge, write the report.
+    """Predict, freeze, train ladders of three learners and their twins, judge, write the report.
 
     What was frozen or trained already is kept, so that an interrupted demo goes on.
 
@@ -50,39 +65,34 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
     torch_module()
     say = say or (lambda _: None)
     say("predicting from bipartite percolation")
-    main, other = (
-        predict(DESIGN, SEEDS, learner="embedding"),
-        predict(OTHER, OTHER_SEEDS, learner="transformer"),
-    )
-    group = [*main.predictions, chance(DESIGN, TWINS)]
-    second = [p for p in other.predictions if p.kind != "curve"]
-    frozen = freeze([*group, *second], out / "predictions.json")
-    runs = out / "runs"
-    plan = (
-        ("real", SEEDS, False, DESIGN),
-        ("null", TWINS, True, DESIGN),
-        ("transformer-real", OTHER_SEEDS, False, OTHER),
-        ("transformer-null", OTHER_TWINS, True, OTHER),
-    )
-    jobs, folders = [], []
-    for kind, n, twin, design in plan:
-        folders.append([runs / f"{kind}{s}" for s in range(seed, seed + n)])
-        make = partial(train, null=twin, design=design)
-        jobs += [(f, partial(make, seed=seed + i)) for i, f in enumerate(folders[-1])]
-    real, null, real2, null2 = folders
+    theories = {g: predict(g.design, g.seeds, learner=g.name) for g in GROUPS}
+    said = {g: [p for p in t.predictions if g is PLAIN or p.kind != "curve"] for g, t in theories.items()}
+    said[PLAIN].append(chance(PLAIN.design, PLAIN.twins))
+    frozen = freeze([p for g in GROUPS for p in said[g]], out / "predictions.json")
+    real: dict[Group, list[Path]] = {}
+    null: dict[Group, list[Path]] = {}
+    jobs = []
+    for g in GROUPS:
+        for found, kind, n, twin in ((real, "real", g.seeds, False), (null, "null", g.twins, True)):
+            found[g] = [out / "runs" / f"{g.prefix}{kind}{s}" for s in range(seed, seed + n)]
+            make = partial(train, null=twin, design=g.design)
+            jobs += [(f, partial(make, seed=seed + i)) for i, f in enumerate(found[g])]
     all_once(jobs, say, f"training {len(jobs)} ladders of networks")
-    seen, seen2 = _ladders(real, null, DESIGN), _ladders(real2, null2, OTHER)
-    judged = [*judge(group, seen), *judge(second, seen2)]
-    held = trial(real[0], null=null, seeds=real[1:], store=out / "store", seed=seed, say=say)
+    seen = {g: _ladders(real[g], null[g], g.design) for g in GROUPS}
+    judged = [j for g in GROUPS for j in judge(said[g], seen[g])]
+    held = trial(
+        real[PLAIN][0], null=null[PLAIN], seeds=real[PLAIN][1:], store=out / "store", seed=seed, say=say
+    )
     say("drawing")
-    opened, twins = ([open_run(f) for f in folder] for folder in (real, null))
+    opened = {g: [open_run(f) for f in real[g]] for g in GROUPS}
+    twins = [open_run(f) for f in null[PLAIN]]
     figures = (
-        staircase(main, seen, seen2),
-        collapse(seen),
-        chains(by_capability(opened, DESIGN)),
-        naive(seen),
-        weights(opened, twins, DESIGN.valid, out / "store"),
-        broken(seen),
+        staircase(theories[PLAIN], seen[PLAIN], {g.name: seen[g] for g in GROUPS}),
+        collapse(seen[PLAIN], seen[DECAYED]),
+        chains({g.name: by_capability(opened[g], g.design) for g in (PLAIN, DECAYED)}),
+        naive(seen[PLAIN]),
+        weights(opened[PLAIN], twins, PLAIN.design.valid, out / "store"),
+        broken(seen[PLAIN]),
     )
     return held, report(held, out, predictions=_ordered(judged), frozen=frozen, exhibits=figures)
 
