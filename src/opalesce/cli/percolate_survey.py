@@ -89,11 +89,28 @@ def of_graph(g: Graph, kind: str, sweeps: int, rng: np.random.Generator, say: Sa
         "curve": _canonical(swept, np.linspace(0, 1, POINTS)),
         "notes": list(g.notes),
     }
+    if kind == "bond":
+        found["theory"] = _theory(g)
     if g.weights is not None and kind == "bond":
         found["weights"] = _by_weight(g, swept)
     elif g.weights is not None:
         found["notes"].append("weights belong to edges: not used with --site")
     return found
+
+
+def _theory(g: Graph) -> dict[str, Any]:
+    """What degrees, and walks that never turn back, say of the threshold."""
+    from opalesce.theory.percolation.networks import degrees_of, molloy_reed
+    from opalesce.theory.percolation.nonbacktracking import walks
+
+    simple = np.unique(np.sort(g.edges, axis=1), axis=0)
+    simple = simple[simple[:, 0] != simple[:, 1]]
+    lead = walks(g.n, simple)
+    out: dict[str, Any] = {
+        "threshold by degrees (Molloy and Reed)": _number(molloy_reed(degrees_of(g.n, simple))),
+        "threshold by non-backtracking walks": _number(lead.threshold),
+    }
+    return out | ({"warning": lead.warning} if lead.warning else {})
 
 
 def _by_weight(g: Graph, swept: Any) -> dict[str, Any]:

@@ -1,148 +1,139 @@
-r"""Random graphs, and what their degrees alone say about connectivity.
+r"""Random graphs by their degrees, and the threshold that degrees alone give.
 
-Molloy-Reed: a giant component exists iff :math:`\langle k^2\rangle/\langle k\rangle > 2`; under random
-retention of edges (or nodes) its threshold is
-:math:`p_c = \langle k\rangle/(\langle k^2\rangle - \langle k\rangle)` (molloy1995critical,
-cohen2000resilience), for graphs that are random but for their degrees.
+.. math::
+
+    \frac{\langle k^2 \rangle}{\langle k \rangle} > 2 \;\text{(giant cluster)}, \quad
+    p_c = \frac{\langle k \rangle}{\langle k^2 \rangle - \langle k \rangle}
+
+(Molloy and Reed 1995; Callaway et al. 2000 for retention of edges or nodes.)
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from opalesce.errors import InputError
-from opalesce.estimate import Estimate
+from opalesce.theory.percolation.exact import _largest_root
 from opalesce.theory.percolation.union import check_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     Edges = NDArray[np.int64]
 
 
-def checked_edges(n: int, edges: ArrayLike) -> Edges:
-    """Edges (m, 2) as int64; InputError unless whole numbers between 0 and n - 1."""
+def random_graph(n: int, m: int, rng: np.random.Generator) -> Edges:
+    """m edges between nodes drawn evenly: G(n, m) with the few loops and repeats that chance makes.
+
+    At mean degree c = 2m/n there are about c/2 loops and c^2/4 repeats, whatever n: nothing for clusters.
+
+    Raises
+    ------
+    InputError
+        n or m out of range.
+    """
     check_size(n)
-    e = np.asarray(edges)
-    if e.size == 0:
-        return np.empty((0, 2), np.int64)
-    if e.ndim != 2 or e.shape[1] != 2 or e.dtype.kind not in "iu":
+    if m < 0:
+        raise InputError("fewer than no edges", expected="m >= 0", got=str(m))
+    return rng.integers(0, n, (int(m), 2))
+
+
+def layered_graph(widths: Sequence[int], density: float, rng: np.random.Generator) -> Edges:
+    """Edges between neighbouring layers, each there with probability `density`; two layers: bipartite.
+
+    Nodes are numbered layer by layer. Time and memory go with the edges, not with the cells.
+
+    Raises
+    ------
+    InputError
+        Fewer than two layers, a width below 1, density outside [0, 1].
+    """
+    n = [check_size(w, "nodes of a layer") for w in widths]
+    if len(n) < 2 or not 0 <= density <= 1:
         raise InputError(
-            "edges are pairs of node numbers", expected="(m, 2) ints", got=f"{e.dtype} {e.shape}"
+            "no layered graph", expected="two or more widths, 0 <= density <= 1", got=f"{n}, {density:g}"
         )
-    if e.min() < 0 or e.max() >= n:
-        raise InputError("an edge leads to no node", expected=f"0 to {n - 1}", got=f"{e.min()} to {e.max()}")
-    return e.astype(np.int64)
-
-
-def simple(n: int, edges: ArrayLike) -> Edges:
-    """Edges without self-loops, each once, smaller node first."""
-    e = np.sort(checked_edges(n, edges), axis=1)
-    return np.unique(e[e[:, 0] != e[:, 1]], axis=0)
-
-
-def adjacency(n: int, edges: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Neighbours in rows: those of v are link[start[v]:start[v + 1]]; self-loops and repeats are left out."""
-    e = simple(n, edges)
-    ends = np.concatenate([e, e[:, ::-1]])
-    order = np.lexsort((ends[:, 1], ends[:, 0]))
-    start = np.concatenate([[0], np.cumsum(np.bincount(ends[:, 0], minlength=n))]).astype(np.int64)
-    return start, ends[order, 1].copy()
-
-
-def erdos_renyi(n: int, edges: int, rng: np.random.Generator) -> Edges:
-    """G(n, m): `edges` uniform pairs of different nodes, repeats allowed (their share tends to 0).
-
-    Raises
-    ------
-    InputError
-        Fewer than two nodes, or a negative number of edges.
-    """
-    if check_size(n) < 2 or edges < 0:
-        raise InputError("no such graph", expected="2 nodes or more, 0 edges or more", got=f"{n}, {edges}")
-    u = rng.integers(n, size=edges)
-    v = (u + 1 + rng.integers(n - 1, size=edges)) % n
-    return np.stack([u, v], axis=1)
-
-
-def layered(widths: ArrayLike, density: float, rng: np.random.Generator) -> Edges:
-    """Multipartite chain: each possible edge between neighbouring layers with probability `density`.
-
-    Two layers give the bipartite graph. Nodes are numbered layer by layer.
-
-    Raises
-    ------
-    InputError
-        Fewer than two layers, or a density outside [0, 1].
-    """
-    w = np.asarray(widths)
-    if w.ndim != 1 or len(w) < 2 or w.dtype.kind not in "iu" or w.min() < 1 or not 0 <= density <= 1:
-        raise InputError("no such layers", expected="two or more widths, 0 <= density <= 1", got=str(widths))
-    start = np.concatenate([[0], np.cumsum(w)])
-    out = []
-    for i in range(len(w) - 1):
-        cells = int(w[i]) * int(w[i + 1])
-        m = rng.binomial(cells, density)
-        at = rng.choice(cells, m, replace=False, shuffle=False) if cells < 10**8 else _distinct(cells, m, rng)
-        a, b = np.divmod(at, int(w[i + 1]))
-        out.append(np.stack([a + start[i], b + start[i + 1]], axis=1))
+    at, out = 0, []
+    for a, b in pairwise(n):
+        cells = rng.choice(a * b, rng.binomial(a * b, density), replace=False)
+        row, column = np.divmod(cells, b)
+        out.append(np.stack([at + row, at + a + column], axis=1))
+        at += a
     return np.concatenate(out).astype(np.int64)
 
 
-def _distinct(cells: int, m: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """m different numbers below a large `cells`, by rejection."""
-    got = np.unique(rng.integers(cells, size=m))
-    while len(got) < m:
-        got = np.unique(np.concatenate([got, rng.integers(cells, size=m - len(got))]))
-    return got
-
-
 def configuration(degrees: ArrayLike, rng: np.random.Generator) -> Edges:
-    """Configuration model: half-edges joined at random; self-loops and repeats stay, as the model has them.
+    """Stubs of the given degrees joined in random pairs; loops and repeats are left in.
 
     Raises
     ------
     InputError
-        Degrees that are not whole numbers of 0 or more with an even sum.
+        Degrees negative, not whole, or of odd sum.
     """
+    k = _degrees(degrees)
+    if k.sum() % 2:
+        raise InputError("the degrees cannot be paired", expected="an even sum", got=str(int(k.sum())))
+    return rng.permutation(np.repeat(np.arange(len(k)), k)).reshape(-1, 2)
+
+
+def degrees_of(n: int, edges: ArrayLike) -> NDArray[np.int64]:
+    """Degree of each node; a self-loop counts twice."""
+    return np.bincount(np.asarray(edges, np.int64).ravel(), minlength=check_size(n))
+
+
+def molloy_reed(degrees: ArrayLike) -> float:
+    """p_c of the random graph with these degrees, above 1 where even the whole graph has no giant cluster.
+
+    Infinite where nothing branches (all degrees at most 1).
+
+    Raises
+    ------
+    InputError
+        Degrees negative, not whole, or none.
+    """
+    k = _degrees(degrees).astype(float)
+    branching = float((k * (k - 1)).sum())
+    return float(k.sum()) / branching if branching > 0 else float("inf")
+
+
+def configuration_giant(degrees: ArrayLike, p: float = 1.0) -> float:
+    r"""Share of nodes in the giant cluster when edges are kept with probability p.
+
+    .. math:: S = 1 - g_0(u), \quad u = 1 - p + p\, g_1(u)
+
+    g_0, g_1 generate the degrees and the excess degrees; u is the smallest root (Newman, Strogatz and
+    Watts 2001; Callaway et al. 2000).
+
+    Raises
+    ------
+    InputError
+        As `molloy_reed`; p outside [0, 1].
+    """
+    k = _degrees(degrees)
+    if not 0 <= p <= 1:
+        raise InputError("probability out of range", expected="0 <= p <= 1", got=f"{p:g}")
+    if p <= molloy_reed(k):
+        return 0.0
+    share = np.bincount(k) / len(k)
+    powers = np.arange(len(share))
+    excess = (share * powers)[1:] / (share * powers).sum()
+
+    def reached(q: float) -> float:  # q = 1 - u
+        return float(p * (1 - excess @ (1 - q) ** powers[:-1]))
+
+    q = 1.0 if reached(1.0) == 1.0 else _largest_root(reached)
+    return float(1 - share @ (1 - q) ** powers)
+
+
+def _degrees(degrees: ArrayLike) -> NDArray[np.int64]:
     k = np.asarray(degrees)
-    if k.ndim != 1 or k.dtype.kind not in "iu" or (k.size and k.min() < 0) or int(k.sum()) % 2:
-        raise InputError("no such degrees", expected="whole numbers with an even sum", got=f"sum {k.sum()}")
-    stubs = rng.permutation(np.repeat(np.arange(len(k)), k))
-    return stubs.reshape(-1, 2)
-
-
-def degrees(n: int, edges: ArrayLike) -> NDArray[np.int64]:
-    """Degree of every node, repeats counted, a self-loop twice."""
-    return np.bincount(checked_edges(n, edges).ravel(), minlength=n)
-
-
-def molloy_reed(degree: ArrayLike) -> tuple[float, Estimate]:
-    """Criterion <k^2>/<k> (a giant component iff above 2) and the retention threshold that follows.
-
-    The threshold has no interval: it is exact for random graphs of these degrees and says nothing about
-    how far the graph at hand is from random. Above 1 it means that even the whole graph has no giant.
-
-    Raises
-    ------
-    InputError
-        No edges.
-    """
-    k = np.asarray(degree, float)
-    if not k.size or not np.isfinite(k).all() or k.sum() <= 0:
+    if k.ndim != 1 or k.size == 0 or k.dtype.kind not in "iu" or k.min() < 0:
         raise InputError(
-            "a graph without edges has no threshold", expected="degrees above 0", got=f"sum {k.sum()}"
+            "not a list of degrees", expected="whole numbers from 0 on", got=f"{k.dtype}, {k.shape}"
         )
-    first, second = k.mean(), (k**2).mean()
-    if second <= first:
-        return float(second / first), Estimate(
-            float("inf"),
-            n=k.size,
-            status="no node joins two others: nothing can percolate",
-            method="Molloy-Reed",
-        )
-    p_c = float(first / (second - first))
-    status = "" if p_c <= 1 else "below its threshold even when every edge is kept"
-    return float(second / first), Estimate(p_c, n=k.size, status=status, method="Molloy-Reed")
+    return k.astype(np.int64)
