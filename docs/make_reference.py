@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,39 @@ PUBLIC = {
         "nulls.series:block_bootstrap",
         "nulls.series:smooth_trend",
     ),
+    "Predictions": (
+        "theory.prediction:Prediction",
+        "theory.prediction:freeze",
+        "theory.prediction:thaw",
+        "theory.prediction:judge_place",
+        "theory.prediction:judge_curve",
+        "theory.prediction:judge_order",
+        "theory.prediction:judge_bound",
+    ),
+    "Percolation": (
+        "theory.percolation.lattices:lattice",
+        "theory.percolation.sweep:sweep",
+        "theory.percolation.trace:trace",
+        "theory.percolation.canonical:canonical",
+        "theory.percolation.canonical:probability",
+        "theory.percolation.threshold:at_value",
+        "theory.percolation.threshold:crossing",
+        "theory.percolation.threshold:peak",
+        "theory.percolation.threshold:extrapolate",
+        "theory.percolation.scaling:collapse",
+        "theory.percolation.points:connect",
+        "theory.percolation.cluster_law:fit_sizes",
+        "theory.percolation.weighted:weight_curve",
+        "theory.percolation.weighted:graph_curve",
+    ),
+    "Brill": (
+        "theory.brill.simulate:run_seed",
+        "theory.brill.allocation:model_loss",
+        "theory.brill.data_law:data_loss",
+        "theory.brill.chinchilla:against_bounds",
+        "theory.brill.figures:figure",
+    ),
+    "Laws": ("laws.broken:fit_broken", "laws.broken:break_place"),
     "Values": ("estimate:Estimate", "runs.run:Axis", "runs.run:Curve", "runs.run:Event"),
 }
 
@@ -75,9 +109,8 @@ def command_line() -> str:
 
     from opalesce.cli import app
 
-    group: Any = typer.main.get_command(app)
     lines = []
-    for name, command in sorted(group.commands.items()):
+    for name, command in _verbs(typer.main.get_command(app)):
         lines += [
             f"## `opalesce {name}`",
             "",
@@ -98,6 +131,15 @@ def command_line() -> str:
             lines.append(f"| {shown} | {cell(text)} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _verbs(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its full name, those of sub-groups too."""
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from _verbs(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
 
 
 def main(folder: Path) -> None:
