@@ -115,21 +115,45 @@ def invade(
     leaves = np.zeros(n, bool)
     if outlet is not None:
         leaves[node_numbers(n, outlet)] = True
-    by_pressure = np.argsort(p, kind="stable")
-    by_pressure = by_pressure[np.isfinite(p[by_pressure])].astype(np.int32)
-    first, to, rank = _neighbours(g.u[by_pressure], g.v[by_pressure], n)
+    tree = np.empty(n, np.int32)  # no fluid ever takes an edge that is not on the tree of least pressures
+    tree = tree[: _span(np.full(n, -1, np.int32), g.u, g.v, _by_pressure(p), sources, tree)]
+    u, v = g.u[tree], g.v[tree]
+    first, to, rank = _neighbours(u, v, n)
     order, entry = np.full(n, -1, np.int64), np.full(n, -1, np.int32)
-    count = _grow(first, to, rank, sources, order, entry, g.u[by_pressure], g.v[by_pressure])
+    count = _grow(first, to, rank, sources, order, entry, u, v)
     order, entry = order[:count], entry[:count]
     trapped = np.zeros(n, bool)
     if trapping:
+        first, to, _ = _neighbours(g.u[np.isfinite(p)], g.v[np.isfinite(p)], n)
         _trap(first, to, order, leaves, trapped)
         trapped[sources] = False  # the fluid is there from the start
         keep = ~trapped[order]
         order, entry = order[keep], entry[keep]
-    paid = np.where(entry < 0, 0.0, p[by_pressure[entry]]) if len(by_pressure) else np.zeros(len(order))
+    paid = np.where(entry < 0, 0.0, p[tree[entry]]) if len(tree) else np.zeros(len(order))
     out = np.flatnonzero(leaves[order])
     return Invasion(n, order, paid, trapped, int(out[0]) if out.size else len(order))
+
+
+def _by_pressure(p: Array) -> NDArray[np.int32]:
+    """Open edges, the least pressure first, in a tie the one listed first."""
+    order = np.argsort(p)
+    in_order = p[order]
+    if (in_order[1:] == in_order[:-1]).any():  # a stable sort is slower, and only ties need it
+        order = np.argsort(p, kind="stable")
+    return order[: np.count_nonzero(np.isfinite(p))].astype(np.int32)
+
+
+@njit(cache=True, nogil=True)
+def _span(parent: Any, u: Any, v: Any, order: Any, sources: Any, tree: Any) -> int:
+    """Edges of the minimum spanning forest in order (Kruskal), the sources being one node."""
+    for s in sources[1:]:
+        unite(parent, sources[0], s)
+    k = 0
+    for e in order:
+        if unite(parent, u[e], v[e]):
+            tree[k] = e
+            k += 1
+    return k
 
 
 @njit(cache=True, nogil=True)
@@ -180,7 +204,7 @@ def _pop(heap: Any, size: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _grow(first: Any, to: Any, rank: Any, sources: Any, order: Any, entry: Any, u: Any, v: Any) -> int:
-    """Prim's algorithm with a heap of edge ranks; returns the number of nodes invaded."""
+    """Least edge of the rim first, from a heap of edge ranks; returns the number of nodes invaded."""
     inside = np.zeros(len(order), np.bool_)
     heap = np.empty(len(u) + 1, np.int32)
     size, count = 0, 0
