@@ -19,8 +19,21 @@ from typing import Any
 from benchmarks.figures import ONE_THREAD, Figure
 
 os.environ.update(ONE_THREAD)
-PARTS = ("checking", "reading", "spectra", "false_alarms")
-PACKAGES = ("opalesce", "numpy", "scipy", "torch", "safetensors", "ruptures", "weightwatcher")
+PARTS = ("checking", "reading", "spectra", "false_alarms", "percolation")
+PACKAGES = (
+    "opalesce",
+    "numpy",
+    "scipy",
+    "torch",
+    "safetensors",
+    "ruptures",
+    "weightwatcher",
+    "networkit",
+    "python-igraph",
+    "networkx",
+    "openpnm",
+    "connected-components-3d",
+)
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """---
 orphan: true

@@ -4,7 +4,13 @@ r"""Conjugate gradients for large Laplacian systems, with a modified incomplete 
     D_i = a_{ii} - \sum_{j<i} \frac{a_{ij}}{D_j} \Big(a_{ji} + \omega \sum_{k>j,\, k \ne i} a_{jk}\Big)
 
 L is the strict lower part of the matrix itself, so only D is stored. With :math:`\omega = 1` row sums of M
-and of the matrix agree up to what D's pattern leaves out (Gustafsson 1978); 0.97 keeps D positive.
+and of the matrix agree (Gustafsson 1978); 0.97 is a little slower on grids and much faster elsewhere.
+
+Scaled by :math:`D^{-1/2}` on both sides, :math:`M = (1 + L)(1 + L^T)` and the matrix is
+:math:`(1 + L) + (1 + L^T) + W`, W diagonal. Then the preconditioned product needs one solve each way and no
+product with the matrix (Eisenstat 1981):
+
+.. math:: (1+L)^{-1} A (1+L)^{-T} p = y + (1+L)^{-1} (p + W y), \quad y = (1+L)^{-T} p
 """
 
 from __future__ import annotations
@@ -22,12 +28,16 @@ if TYPE_CHECKING:
 
 RELAX = 0.97
 STEPS = 20_000
+ROUNDS = 6
 
 
 def solve(
     matrix: csr_array, rhs: NDArray[np.float64], rtol: float = 1e-13, steps: int = STEPS
 ) -> NDArray[np.float64]:
     """Solution of a symmetric positive definite system with no positive entry off its diagonal.
+
+    The preconditioned residual is what the iteration sees; the true one is asked afterwards, and the rest
+    solved for again until it is small.
 
     Parameters
     ----------
@@ -44,16 +54,28 @@ def solve(
         Not converged within `steps`.
     """
     x = np.zeros(len(rhs))
-    if not rhs.any():
+    norm = float(np.linalg.norm(rhs))
+    if norm == 0:
         return x
-    first, to, a = matrix.indptr, matrix.indices, matrix.data
-    inverse = np.zeros(len(rhs))
-    _factor(first, to, a, inverse, RELAX)
-    left = _iterate(first, to, a, inverse, np.array(rhs, np.float64), x, rtol, steps)
+    first, to = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
+    scale = np.zeros(len(rhs))
+    _factor(first, to, matrix.data, scale, RELAX)
+    scale = np.sqrt(scale)
+    a, rest = matrix.data.copy(), np.empty(len(rhs))
+    _rescale(first, to, a, scale, rest)
+    left, r = 1.0, rhs
+    for _ in range(ROUNDS):
+        y, used = _iterate(first, to, a, rest, scale * r, 0.5 * rtol / left, steps)
+        x += scale * y
+        steps -= used
+        r = rhs - matrix @ x
+        left = float(np.linalg.norm(r)) / norm
+        if left <= rtol or steps <= 0:
+            break
     if left > rtol:
         raise InputError(
             "the flow did not converge",
-            expected=f"a relative residual of {rtol:g} within {steps} steps",
+            expected=f"a relative residual of {rtol:g}",
             got=f"{left:.2e}",
             fix="a larger rtol, or conductances within fewer orders of magnitude",
         )
@@ -80,56 +102,68 @@ def _factor(first: Any, to: Any, a: Any, inverse: Any, relax: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _precondition(first: Any, to: Any, a: Any, inverse: Any, r: Any, z: Any) -> float:
-    """z = M^-1 r; returns r . z."""
-    n = len(r)
-    for i in range(n):
-        s = r[i]
+def _rescale(first: Any, to: Any, a: Any, scale: Any, rest: Any) -> None:
+    """The matrix between its scales; `rest` becomes its diagonal less 2."""
+    for i in range(len(scale)):
+        for k in range(first[i], first[i + 1]):
+            a[k] *= scale[i] * scale[to[k]]
+            if to[k] == i:
+                rest[i] = a[k] - 2.0
+
+
+@njit(cache=True, nogil=True)
+def _forward(first: Any, to: Any, a: Any, q: Any) -> None:
+    """q becomes (1 + L)^-1 q."""
+    for i in range(len(q)):
+        s = q[i]
         for k in range(first[i], first[i + 1]):
             j = to[k]
             if j >= i:
                 break
-            s -= a[k] * z[j]
-        z[i] = s * inverse[i]
-    total = 0.0
-    for i in range(n - 1, -1, -1):
-        s = 0.0
+            s -= a[k] * q[j]
+        q[i] = s
+
+
+@njit(cache=True, nogil=True)
+def _backward(first: Any, to: Any, a: Any, y: Any) -> None:
+    """y becomes (1 + L)^-T y."""
+    for i in range(len(y) - 1, -1, -1):
+        s = y[i]
         for k in range(first[i + 1] - 1, first[i] - 1, -1):
             j = to[k]
             if j <= i:
                 break
-            s += a[k] * z[j]
-        z[i] -= s * inverse[i]
-        total += r[i] * z[i]
-    return total
+            s -= a[k] * y[j]
+        y[i] = s
 
 
 @njit(cache=True, nogil=True)
-def _iterate(first: Any, to: Any, a: Any, inverse: Any, r: Any, x: Any, rtol: float, steps: int) -> float:
-    """Conjugate gradients from x = 0, r = rhs; returns the relative residual it stopped at."""
+def _iterate(first: Any, to: Any, a: Any, rest: Any, r: Any, rtol: float, steps: int) -> Any:
+    """Scaled solution for the scaled right-hand side r, from 0, and the steps taken."""
     n = len(r)
-    z, p, q = np.zeros(n), np.zeros(n), np.zeros(n)
-    norm = np.sqrt(np.dot(r, r))
-    rz, left = 0.0, 1.0
-    for step in range(steps):
-        new = _precondition(first, to, a, inverse, r, z)
-        beta = new / rz if step else 0.0
-        rz = new
+    _forward(first, to, a, r)
+    x, p, y, q = np.zeros(n), r.copy(), np.empty(n), np.empty(n)
+    rr = np.dot(r, r)
+    goal, used = rr * rtol * rtol, 0
+    while rr > goal and used < steps:
+        used += 1
+        y[:] = p
+        _backward(first, to, a, y)
         for i in range(n):
-            p[i] = z[i] + beta * p[i]
+            q[i] = p[i] + rest[i] * y[i]
+        _forward(first, to, a, q)
         pq = 0.0
         for i in range(n):
-            s = 0.0
-            for k in range(first[i], first[i + 1]):
-                s += a[k] * p[to[k]]
-            q[i] = s
-            pq += p[i] * s
-        alpha, rr = rz / pq, 0.0
+            q[i] += y[i]
+            pq += p[i] * q[i]
+        alpha, new = rr / pq, 0.0
         for i in range(n):
             x[i] += alpha * p[i]
             r[i] -= alpha * q[i]
-            rr += r[i] * r[i]
-        left = np.sqrt(rr) / norm
-        if left <= rtol:
-            break
-    return left
+            new += r[i] * r[i]
+        beta = new / rr
+        rr = new
+        for i in range(n):
+            p[i] = r[i] + beta * p[i]
+    _backward(first, to, a, x)
+    return x, used
