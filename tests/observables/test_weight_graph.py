@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from opalesce.nulls.weights import against, matched_gaussian, same_strengths, shuffled
-from opalesce.observables.flow import resistance_excess
+from opalesce.observables.attention import Attention
+from opalesce.observables.flow import attention_depth, depth_of_heads, resistance_excess
 from opalesce.observables.percolation import (
     WeightGraph,
     giant_share,
@@ -15,6 +16,7 @@ from opalesce.observables.percolation import (
     percolation_z,
 )
 from opalesce.observables.pores import graph_thickness
+from opalesce.theory.percolation.attention_flow import depth
 
 SHAPE = (120, 200)
 
@@ -104,3 +106,23 @@ def test_shuffled_and_gaussian_are_one_null_and_strengths_explain_hubs():
     assert a.p_value == pytest.approx(2 / 41)
     kept = against(w, ratio, same_strengths, rng, 40)
     assert abs(kept.z) < 4  # the hubs explain it
+
+
+def attention(p, heads=1, batch=1):
+    return Attention(np.tile(p, (batch, heads, 1, 1)), np.full(batch, 2))
+
+
+def test_attention_depth_of_heads_that_are_known():
+    n = 12
+    even = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
+    first, before = np.eye(n)[np.zeros(n, int)], np.eye(n, k=-1)
+    before[0, 0] = 1
+    harmonic = (1 / np.arange(1, n)).sum()
+    # from row t (even, itself included): E[steps] = t/(t-1) + mean over earlier ones = H_(t-1) + 1
+    assert attention_depth(attention(even)) == pytest.approx(harmonic + 1)
+    assert attention_depth(attention(first)) == 1
+    assert attention_depth(attention(before)) == n - 1
+    both = Attention(np.stack([even, before])[None], np.array([2]))
+    assert depth_of_heads(both) == pytest.approx([harmonic + 1, n - 1])
+    assert depth_of_heads(both)[0] == pytest.approx(depth(even)[-1])
+    assert np.isnan(attention_depth(attention(np.eye(n))))

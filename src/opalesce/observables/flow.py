@@ -1,9 +1,12 @@
-"""A weight matrix as a conductor: rows and columns are junctions, entries |w| conductances."""
+"""Flow: a weight matrix as a conductor (entries |w| are conductances), attention as a walk."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from opalesce.errors import InputError
+from opalesce.observables.attention import Attention
 from opalesce.observables.percolation import ORDER, WeightGraph
 from opalesce.observables.registry import observable
 
@@ -52,3 +55,51 @@ def resistance_excess(graph: WeightGraph) -> float:
     if shares[-1] > 1 - 1e-12:
         return float("nan")
     return float((shares / (1 - shares)).sum() / variation**2)
+
+
+@observable(
+    on="attention",
+    unit="step",
+    symmetries={"head_permutation", "batch_permutation"},
+    null="twin",
+    source="abnar2020quantifying, section 3 (attention rollout)",
+    lineage="activations",
+)
+def attention_depth(attention: Attention) -> float:
+    r"""Mean number of steps a walk along the attention takes to the first token, of the deepest head.
+
+    .. math:: \max_h \langle d_T \rangle, \quad d_t = \frac{1 + \sum_{s<t} A_{ts} d_s}{1 - A_{tt}}, \; d_1 = 0
+
+    A walker starts at the last query and moves to a key drawn from its row. Causal attention has no
+    stationary current, every walk ends at the first token; how long that takes says how local a head is:
+    1 for a head that looks at the first token, :math:`H_{T-1} + 1` with the harmonic number for an even
+    one (about ln T + 1.6), T - 1 for one that looks at the token before. Being a maximum over heads it is
+    biased upwards; its twin carries the same bias [R]. NaN where a query looks only at itself.
+
+    Raises
+    ------
+    InputError
+        From `Attention`; a key after its query.
+    """
+    return float(np.max(depth_of_heads(attention)))
+
+
+def depth_of_heads(attention: Attention) -> NDArray[np.float64]:
+    """Mean of `attention_depth` over sequences for each head, shape (heads,), NaN where undefined.
+
+    Raises
+    ------
+    InputError
+        A key after its query.
+    """
+    a = np.asarray(attention.patterns, np.float64)
+    if np.triu(a, 1).any():
+        raise InputError("the attention is not causal", expected="no key after its query")
+    length = a.shape[2]
+    d = np.zeros(a.shape[:3])
+    for t in range(1, length):
+        away = a[:, :, t, :t].sum(axis=2)
+        ahead = (a[:, :, t, :t] * d[:, :, :t]).sum(axis=2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            d[:, :, t] = np.where(away > 0, (1.0 + ahead) / away, np.nan)
+    return np.asarray(d[:, :, -1].mean(axis=0))
