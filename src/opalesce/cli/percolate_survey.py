@@ -139,7 +139,7 @@ def of_matrix(w: NDArray[Any], name: str, rng: np.random.Generator, say: Say) ->
     from opalesce.observables.percolation import percolation_ratio as ratio
     from opalesce.observables.pores import graph_thickness
     from opalesce.theory.percolation.exact import layered_threshold
-    from opalesce.theory.percolation.weighted import null_peaks, uniform_curve
+    from opalesce.theory.percolation.uniform import null_peaks, uniform_curve
 
     graph = WeightGraph(w)
     if min(graph.shape) < 2:

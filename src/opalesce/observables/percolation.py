@@ -53,7 +53,7 @@ class WeightGraph:
 @lru_cache(maxsize=256)
 def _null(shape: tuple[int, int], edges: int) -> tuple[float, float]:
     """Mean and standard deviation of the measured threshold over uniform orders."""
-    from opalesce.theory.percolation.weighted import null_peaks
+    from opalesce.theory.percolation.uniform import null_peaks
 
     peaks = null_peaks(shape, 100, edges)
     return float(np.nanmean(peaks)), float(np.nanstd(peaks, ddof=1))
@@ -61,7 +61,7 @@ def _null(shape: tuple[int, int], edges: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def _median(shape: tuple[int, int]) -> float:
-    from opalesce.theory.percolation.weighted import null_median
+    from opalesce.theory.percolation.uniform import null_median
 
     return null_median(shape)
 

@@ -10,8 +10,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from opalesce.errors import InputError
-from opalesce.theory.percolation import weighted
+from opalesce.theory.percolation import uniform, weighted
 from opalesce.theory.percolation.exact import layered_giant, layered_threshold
+from opalesce.theory.percolation.giant import giant_curve
+from opalesce.theory.percolation.trace import trace
 
 
 def chain(widths, rng, levels=None):
@@ -76,7 +78,7 @@ def test_multipartite_threshold_and_its_peak():
     widths = (512, 2048, 512, 2048, 512)
     f_c = layered_threshold(widths)
     assert f_c == pytest.approx(5.63819e-4, abs=1e-9)
-    ratio = weighted.null_peaks(widths, 40) / f_c
+    ratio = uniform.null_peaks(widths, 40) / f_c
     assert 1.0 < ratio.mean() < 1.2  # mean 1.09, standard error 0.012
     matrices = chain(widths, np.random.default_rng(0))
     assert weighted.weight_curve(matrices).peak / f_c == pytest.approx(ratio.mean(), abs=4 * ratio.std())
@@ -90,7 +92,17 @@ def test_curve_of_independent_weights_is_the_layered_giant(widths):
     seen = c.S1[np.searchsorted(c.kept, f)] / c.n
     share = layered_giant(widths, f) @ np.array(widths) / sum(widths)
     assert seen == pytest.approx(share, abs=0.06)
-    assert c.connects(0.5) == pytest.approx(weighted.null_median(widths), rel=0.1)
+    assert c.connects(0.5) == pytest.approx(uniform.null_median(widths), rel=0.1)
+
+
+def test_the_giant_alone_is_that_of_the_whole_trace():
+    rng = np.random.default_rng(6)
+    edges, order = rng.integers(0, 200, (400, 2)), rng.permutation(400)
+    assert np.array_equal(giant_curve(200, edges, order), trace((200, edges), order=order).S1)
+    assert np.array_equal(giant_curve(200, edges), trace((200, edges), order=np.arange(400)).S1)
+    assert giant_curve(3, np.zeros((0, 2), int)).tolist() == [1]
+    with pytest.raises(InputError, match="permutation"):
+        giant_curve(200, edges, np.zeros(400, int))
 
 
 def test_retention_keeps_each_edge_with_its_probability():

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from scipy.optimize import brentq
 
 from opalesce.errors import InputError
-from opalesce.theory.percolation.exact import layered_giant, layered_threshold
+from opalesce.theory.percolation.exact import layered_threshold
 from opalesce.theory.percolation.trace import trace
 from opalesce.theory.percolation.union import check_size, find, unite
 
@@ -152,7 +151,7 @@ def weight_curve(matrices: Sequence[ArrayLike], *, whole: bool = False, rms: boo
     edges_in = int(np.count_nonzero(flat))
     take = edges_in if whole else min(edges_in, int(8 * layered_threshold(widths) * flat.size) + 64)
     while True:
-        curve = _curve(widths, *_strongest(flat, take), take == edges_in)
+        curve = layered_curve(widths, *_strongest(flat, take), take == edges_in)
         if curve.whole or _decided(curve):
             return curve
         take = min(edges_in, 4 * take)
@@ -223,49 +222,6 @@ def retention_order(weights: ArrayLike, rng: np.random.Generator) -> tuple[NDArr
     return order, at[order]
 
 
-def uniform_curve(widths: Sequence[int], rng: np.random.Generator, edges: int | None = None) -> WeightCurve:
-    """One draw of the null: the same layers, cells in uniform random order.
-
-    Stops at 4 + ln n times the threshold, where S2 has long fallen, or at `edges` (the entries that are
-    not zero, when some are).
-
-    Raises
-    ------
-    InputError
-        As `layered_threshold`.
-    """
-    sizes = np.array([a * b for a, b in pairwise(widths)], np.int64)
-    cells = int(sizes.sum())
-    take = int((4 + np.log(sum(widths))) * layered_threshold(widths) * cells) + 64
-    take = min(take, cells if edges is None else edges)
-    chosen = rng.choice(cells, take, replace=False)
-    weight = np.arange(take, 0, -1, dtype=float)
-    return _curve(tuple(widths), chosen, weight, cells, take == (cells if edges is None else edges))
-
-
-def null_peaks(widths: Sequence[int], draws: int = 100, edges: int | None = None) -> Array:
-    """Measured thresholds (`WeightCurve.peak`) of `draws` uniform orders, seeded by the widths alone.
-
-    So the same layers always meet the same null, and a z-score against it is a function of the weights.
-    """
-    rng = np.random.default_rng([*(int(n) for n in widths), draws])
-    return np.array([uniform_curve(widths, rng, edges).peak for _ in range(draws)])
-
-
-def null_median(widths: Sequence[int]) -> float:
-    """Share of cells at which half the inlet-outlet pairs of a random layered graph are connected.
-
-    Where S_0 S_L = 1/2 with the shares of `exact.layered_giant`; 1 for layers too narrow to get there.
-    """
-    low, high = layered_threshold(widths), 1.0
-
-    def excess(f: float) -> float:
-        giant = layered_giant(widths, f)
-        return float(giant[0] * giant[-1]) - 0.5
-
-    return high if excess(high) <= 0 else float(brentq(excess, low, high, rtol=1e-12))
-
-
 def _magnitudes(w: ArrayLike, rms: bool) -> NDArray[np.floating]:
     a = np.abs(np.asarray(w)).ravel()
     a = a if a.dtype.kind == "f" and a.dtype.itemsize >= 4 else a.astype(np.float64)
@@ -285,10 +241,10 @@ def _decided(curve: WeightCurve) -> bool:
     return bool(rest <= curve.S2.max() and 2 * curve.pairs[-1] > curve.all_pairs)
 
 
-def _curve(
+def layered_curve(
     widths: tuple[int, ...], at: NDArray[np.int64], weight: Array, cells: int, whole: bool
 ) -> WeightCurve:
-    """Curve of a layered graph from cell numbers in order."""
+    """Curve of a layered graph from its cells in order: their numbers, row by row and matrix by matrix."""
     n = np.array(widths, np.int64)
     first_cell = np.concatenate([[0], np.cumsum(n[:-1] * n[1:])])
     first_node = np.concatenate([[0], np.cumsum(n)])
