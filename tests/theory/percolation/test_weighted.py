@@ -13,6 +13,7 @@ from opalesce.errors import InputError
 from opalesce.theory.percolation import uniform, weighted
 from opalesce.theory.percolation.exact import layered_giant, layered_threshold
 from opalesce.theory.percolation.giant import giant_curve
+from opalesce.theory.percolation.retention import retention_order
 from opalesce.theory.percolation.trace import trace
 
 
@@ -111,7 +112,7 @@ def test_retention_keeps_each_edge_with_its_probability():
     draws, lam = 20_000, 0.8
     seen = np.zeros(5)
     for _ in range(draws):
-        order, at = weighted.retention_order(w, rng)
+        order, at = retention_order(w, rng)
         assert (np.diff(at[:-1]) >= 0).all()
         seen[order[at <= lam]] += 1
     p = 1 - np.exp(-lam * w / w.mean())
@@ -145,7 +146,7 @@ def test_ties_and_little_matrices_are_defined():
         lambda: weighted.graph_curve(3, [[0, 3]], [1.0]),
         lambda: weighted.graph_curve(2**31, [[0, 1]], [1.0]),
         lambda: weighted.graph_curve(3, [[0, 1]], [1.0], ([0], [7])),
-        lambda: weighted.retention_order([0.0, 0.0], np.random.default_rng(0)),
+        lambda: retention_order([0.0, 0.0], np.random.default_rng(0)),
     ],
 )
 def test_bad_input_is_named(call):

@@ -2,7 +2,7 @@ r"""Threshold percolation of weights: edges in order of decreasing magnitude, ag
 
 Three models of a weighted graph are kept apart. *Threshold* percolation keeps every edge with
 :math:`|w| \ge t` (here). *Stochastic retention* keeps each edge with its own probability
-:math:`1 - e^{-\lambda |w|/\langle|w|\rangle}` (`retention_order` gives all lambda in one sweep).
+:math:`1 - e^{-\lambda |w|/\langle|w|\rangle}` (`retention`: all lambda in one sweep).
 *Invasion* always takes the widest edge at the rim (`invasion`).
 
 **Null.** Independent weights make the order of edges uniform, whatever their law: a chain of matrices is
@@ -198,28 +198,6 @@ def edge_weights(edges: ArrayLike, weights: ArrayLike) -> Array:
     if not np.isfinite(w).all():
         raise InputError("edge weights hold NaN or infinite values", got=f"{(~np.isfinite(w)).sum()} of them")
     return np.abs(w.astype(np.float64))
-
-
-def retention_order(weights: ArrayLike, rng: np.random.Generator) -> tuple[NDArray[np.int64], Array]:
-    r"""Order of edges, and the lambda at which each appears, under stochastic retention.
-
-    Edge e is there with probability :math:`1 - e^{-\lambda |w_e| / \langle |w| \rangle}`, independently:
-    the minimum of lambda is exponential with rate :math:`|w_e| / \langle|w|\rangle`, so one draw of all
-    minima, sorted, is a realisation of the model at every lambda. Edges of weight 0 come last, at infinity.
-
-    Raises
-    ------
-    InputError
-        Weights not finite, or all zero.
-    """
-    w = np.asarray(weights, float)
-    w = edge_weights(w, w)
-    if not w.any():
-        raise InputError("no edge has a weight", expected="at least one that is not zero")
-    with np.errstate(divide="ignore"):
-        at = np.where(w > 0, rng.exponential(size=w.size) * w.mean() / w, np.inf)
-    order = np.argsort(at, kind="stable")
-    return order, at[order]
 
 
 def _magnitudes(w: ArrayLike, rms: bool) -> NDArray[np.floating]:
