@@ -1,7 +1,8 @@
 r"""The published fit of the B-layer to 14 models, with its baselines and what it cannot identify.
 
 Minimised is :math:`-r_s(C, score) + 200\,(s - s_0)^2`: Spearman's correlation, and a penalty that holds the
-slope s of :math:`\log_{10} C` on :math:`\log_{10} N` at breadth 0.75 to a target. So the slope that comes out is
+slope s of :math:`\log_{10} C` on :math:`\log_{10} N` at breadth 0.75 to a target. So the slope that comes
+out is
 the one put in. The paper takes 0.076, which is the exponent of parameters; tokens have 0.095
 (kaplan2020scaling), the default here.
 """
@@ -9,6 +10,7 @@ the one put in. The paper takes 0.076, which is the exponent of parameters; toke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +22,13 @@ from opalesce.theory.brill.checks import numbers
 from opalesce.theory.npm.blayer import PUBLISHED, Constants, Form, capability, critical_density, density
 
 Floats = NDArray[np.float64]
-BOUNDS = ((0.3, 4.0), (0.01, 0.5), (0.3, 3.0), (0.5, 100.0))  # alpha, beta, delta, k
-STARTS = ((1.5, 1.4, 1.0, 10.0), (0.57, 0.068, 2.76, 68.5), (0.8, 0.07, 0.7, 26.0), (1.0, 0.1, 1.5, 20.0))
+BOUNDS: Any = ((0.3, 4.0), (0.01, 0.5), (0.3, 3.0), (0.5, 100.0))  # alpha, beta, delta, k
+STARTS: Any = (
+    (1.5, 1.4, 1.0, 10.0),
+    (0.57, 0.068, 2.76, 68.5),
+    (0.8, 0.07, 0.7, 26.0),
+    (1.0, 0.1, 1.5, 20.0),
+)
 SLOPE_TOKENS = 1e9 * np.array([10, 30, 100, 300, 1000, 3000, 10000], float)
 SLOPE_BREADTH = 0.75
 _TINY = float(np.nextafter(0, 1))
@@ -29,7 +36,7 @@ _TINY = float(np.nextafter(0, 1))
 
 @dataclass(frozen=True)
 class Models:
-    """Models of a table: `tokens` and `params` as counts, `breadth` in (0, 1], `score` of any unit; shape (n,)."""
+    """A table: `tokens` and `params` as counts, `breadth` in (0, 1], `score` of any unit; shape (n,)."""
 
     names: tuple[str, ...]
     tokens: Floats
@@ -148,13 +155,15 @@ def fit(models: Models, target_slope: float = 0.095, seed: int = 42, popsize: in
     Fit
         Only `spearman` and `slope` are determined by the data; the constants depend on the optimiser.
     """
-    found = differential_evolution(
+    found: Any = differential_evolution(
         objective, BOUNDS, args=(models, target_slope), seed=seed, maxiter=2000, tol=1e-10, popsize=popsize
     )
     best, at = float(found.fun), np.asarray(found.x)
     options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 50_000}
     for start in (tuple(at), *STARTS[:3]):
-        more = minimize(objective, start, args=(models, target_slope), method="Nelder-Mead", options=options)
+        more: Any = minimize(
+            objective, np.asarray(start), args=(models, target_slope), method="Nelder-Mead", options=options
+        )
         if more.fun < best:
             best, at = float(more.fun), np.asarray(more.x)
     c = Constants(*(float(x) for x in at))
