@@ -8,8 +8,8 @@ A row-stochastic P moves a walker from query to key. At its stationary distribut
     \dot S = \sum_{i<j} J_{ij} \ln \frac{\pi_i P_{ij}}{\pi_j P_{ji}} \ge 0
 
 and the entropy production vanishes exactly where P is reversible, that is, a network of conductances
-(Schnakenberg 1976). **Causal** attention only looks back: every walk ends at the first key, nothing
-circulates, and the entropy production is infinite or undefined. There the question is where a walk is
+(Schnakenberg 1976). **Causal** attention only looks back: every walk ends at the first key and stays, nothing
+circulates, and the entropy production is 0 whatever was learned. There the question is where a walk is
 absorbed: :math:`F = (1 - P_{tt})^{-1} P_{ta}` (attention rollout with stopping) [R].
 """
 
