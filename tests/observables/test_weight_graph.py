@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -87,10 +88,21 @@ def test_pieces_and_equal_entries_have_no_number():
         assert np.isnan(name(WeightGraph(noise(0, (1, 30))))), name
 
 
-def test_thickness_of_a_hidden_core():
-    """Strong entries that all sit in a core leave the closed units unreached or far."""
-    g = WeightGraph(noise(5))
-    assert 1 < graph_thickness(g) < 10
+def test_thickness_from_its_definition():
+    """The kept graph and its closed units by sorting, all distances by networkx."""
+    w = noise(5, (30, 50))
+    size = np.abs(w)
+    kept = np.argwhere(size >= np.sort(size.ravel())[-round(4 * np.sqrt(1500))])
+    graph = nx.Graph()
+    graph.add_nodes_from(range(80))
+    graph.add_edges_from((i, 30 + j) for i, j in kept.tolist())
+    rows, columns = size.mean(axis=1), size.mean(axis=0)
+    shut = {*np.argsort(rows)[: int(0.1 * 29) + 1], *(30 + np.argsort(columns)[: int(0.1 * 49) + 1])}
+    d = dict(nx.all_pairs_shortest_path_length(graph))
+    radius = {i: min((d[i][c] for c in shut if c in d[i]), default=None) for i in graph}
+    centres = [i for i, r in radius.items() if r]
+    thick = [max(radius[i] for i in centres if d[i].get(j, 99) <= radius[i]) for j in centres]
+    assert graph_thickness(WeightGraph(w)) == pytest.approx(np.mean(thick), rel=1e-12)
 
 
 def test_shuffled_and_gaussian_are_one_null_and_strengths_explain_hubs():
