@@ -141,7 +141,7 @@ def test_absorbed_is_absorbed():
     rng = np.random.default_rng(0)
     assert directed.directed_activity(10, 5, 0.0, rng=rng).tolist() == [1, 0, 0, 0, 0, 0]
     assert directed.directed_activity(10, 3, 1.0, "site", rng=rng).tolist() == [1, 1, 1, 1]
-    one = np.arange(6) == 5
+    one = np.arange(6) == 0  # heard by itself and, round the ring, by site 5
     grown = directed.directed_activity(6, 2, 1.0, rng=rng, start=one)
     assert grown.tolist() == [1 / 6, 2 / 6, 3 / 6]
 

@@ -64,6 +64,17 @@ def test_stopping_early_changes_nothing(widths):
         assert np.array_equal(a.S1, b.S1[: len(a.S1)])
 
 
+def test_a_second_cluster_that_comes_after_the_first_is_not_missed():
+    """Three quarters of the units first, then the rest among themselves, then between the two."""
+    w = np.abs(chain((80, 80), np.random.default_rng(3))[0]) + 1e-3
+    w[:60, :60] *= 1e6
+    w[:60, 60:] *= 1e-6
+    w[60:, :60] *= 1e-6
+    a, b = weighted.weight_curve([w]), weighted.weight_curve([w], whole=True)
+    assert a.peak == b.peak > 60 * 60 / 6400
+    assert b.S2.max() == 40
+
+
 def test_edge_list_and_matrix_are_the_same_graph():
     w = chain((12, 15), np.random.default_rng(1))[0]
     i, j = np.indices(w.shape).reshape(2, -1)
