@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opalesce.cli import theory
+from opalesce.cli import npm, theory
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.terminal import Progress, print_json, say
@@ -36,9 +36,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-app.add_typer(theory.app, name="theory")
-app.command("percolate")(percolate)
-app.command("percolate-data")(percolate_data)
 
 Many = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders or files.")]
 One = Annotated[Path, typer.Argument(metavar="RUN", help="Folder or file.")]
@@ -224,6 +221,12 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
     from opalesce.cite import cite as entry
 
     say(entry(name))
+
+
+app.command("percolate")(percolate)
+app.command("percolate-data")(percolate_data)
+app.add_typer(npm.app, name="npm")
+app.add_typer(theory.app, name="theory")
 
 
 def _open(path: Path) -> Run:

@@ -137,9 +137,9 @@ def corruption(
     seeds: Sequence[int],
     share: float = 0.3,
     densities: Sequence[float] = (0.01, 0.015, 0.02, 0.03, 0.045, 0.07),
+    kinds: Sequence[str] = ("clean", "noise", "wrong", "contradiction"),
 ) -> dict[str, Floats]:
-    """Onset of the largest capability by kind of corruption (seed,), in density of pairs; "clean" beside."""
-    kinds = ("clean", "noise", "wrong", "contradiction")
+    """Onset density of the largest capability by kind of corruption (seed,); "clean" has none."""
     out: dict[str, list[float]] = {kind: [] for kind in kinds}
     last = len(LADDER) - 1
     for s in seeds:

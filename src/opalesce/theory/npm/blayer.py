@@ -2,7 +2,8 @@ r"""B-layer of the neural percolation model: from tokens and breadth of the data
 
 .. math::
 
-    V = e^{\alpha\sigma}, \quad \rho = N_B / V, \quad \rho_c = k\,\sigma^{\delta}\,\tau, \quad C_n = \rho/\rho_c
+    V = e^{\alpha\sigma}, \quad \rho = N_B / V, \quad \rho_c = k\,\sigma^{\delta}\,\tau, \quad C_n =
+    \rho/\rho_c
 
 N_B training tokens in billions, sigma in (0, 1] breadth of the data, tau >= 1 reasoning depth of the task
 (ding2026percolation, section "B-Layer Equations", eqs density, critical, ceff, pmin). Its author labels the
