@@ -219,7 +219,7 @@ def pores(
 
     opened = opalesce.open(run)
     need(bool(opened.checkpoints), "this run has no checkpoints", "safetensors files", opened.name)
-    rows = []
+    rows: list[dict[str, Any]] = []
     with Progress() as progress:
         for i, c in enumerate(opened.checkpoints):
             progress(f"reading {opened.name}: {i} of {len(opened.checkpoints)}")
