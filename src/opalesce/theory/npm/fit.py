@@ -158,10 +158,11 @@ def fit(models: Models, target_slope: float = 0.095, seed: int = 42, popsize: in
     found: Any = differential_evolution(
         objective, BOUNDS, args=(models, target_slope), seed=seed, maxiter=2000, tol=1e-10, popsize=popsize
     )
+    search: Any = minimize
     best, at = float(found.fun), np.asarray(found.x)
     options = {"xatol": 1e-8, "fatol": 1e-10, "maxiter": 50_000}
     for start in (tuple(at), *STARTS[:3]):
-        more: Any = minimize(
+        more = search(
             objective, np.asarray(start), args=(models, target_slope), method="Nelder-Mead", options=options
         )
         if more.fun < best:
