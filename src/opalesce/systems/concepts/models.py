@@ -37,7 +37,7 @@ class Learner:
             raise InputError("cannot train so", expected="width >= 2, steps >= 0, rate > 0", got=str(self))
 
 
-# Decay pulls apart what only memory holds together: this learner reaches the connectivity bound.
+# Decay makes memory cost: this learner comes close to the connectivity bound.
 DECAY = Learner(width=32, decay=1.0)
 TRANSFORMER = Learner("transformer", width=16, steps=800, rate=0.01)
 
