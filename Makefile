@@ -33,6 +33,8 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.brill_mlp --out validation/brill_mlp
 	$(BIN)/python -m benchmarks.brill_court
 	$(BIN)/python -m benchmarks.pruning
+	$(BIN)/python -m benchmarks.attention_flow
+	$(BIN)/python -m benchmarks.phenomena
 	$(BIN)/python -m benchmarks.concepts --out validation/concepts
 
 bench: $(VENV)/.base

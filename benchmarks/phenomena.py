@@ -21,9 +21,12 @@ def main() -> None:
         lines.append(f"| {p.name} | {p.expected}{interval} | {j.outcome} | {j.seen}: {j.reason} |")
         print(lines[-1], flush=True)
     TABLE.write_text(
-        "# Operations on small networks, predicted and judged\n\nMade by `python -m benchmarks.phenomena`: the world "
-        f"of concepts, {len(SEEDS)} seeds, embedding model; predictions of the neural percolation model's B-layer. "
-        "Lost: half of what was above chance is gone; first means at the least coarseness (quantisation) or the "
+        "# Operations on small networks, predicted and judged\n\nMade by `python -m "
+        "benchmarks.phenomena`: the world "
+        f"of concepts, {len(SEEDS)} seeds, embedding model; predictions of the neural percolation "
+        "model's B-layer. "
+        "Lost: half of what was above chance is gone; first means at the least coarseness "
+        "(quantisation) or the "
         "widest student (distillation).\n\n" + "\n".join(lines) + "\n",
         "utf-8",
     )
