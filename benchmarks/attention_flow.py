@@ -59,8 +59,15 @@ def interval(values: list[float]) -> str:
 
 
 def main() -> None:
-    head = ["run", "step", "depth of the deepest head", "entropy of the sharpest head, nats",
-            "spread of column sums", "stationary weight on the first token", "entropy production, nats"]  # fmt: skip
+    head = [
+        "run",
+        "step",
+        "depth of the deepest head",
+        "entropy of the sharpest head, nats",
+        "spread of column sums",
+        "stationary weight on the first token",
+        "entropy production, nats",
+    ]
     rows = [head, ["---"] * len(head), *(row(k, s) for k in ("real", "null") for s in (0, 200, 600))]
     text = "\n".join("| " + " | ".join(r) + " |" for r in rows)
     print(text)
