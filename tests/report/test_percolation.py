@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from opalesce.report.percolation import clusters, collapse, curve, ranked
+from opalesce.report.percolation import backbone, clusters, collapse, curve, lattice_exhibits, ranked
 from opalesce.theory.percolation.lattices import lattice
 from opalesce.theory.percolation.scaling import curves
 from opalesce.theory.percolation.sweep import sweep
@@ -34,3 +34,24 @@ def test_curves_and_collapse():
     middle = 16 ** (3 / 4) * (p[4] - 0.5927)
     assert plate.series[1].x[4] == pytest.approx(middle)
     assert plate.series[1].y[4] == pytest.approx(c.y[1, 4] * 16 ** (5 / 48))
+
+
+def test_the_backbone_of_a_full_lattice_is_everything_and_of_an_empty_one_nothing():
+    full = backbone(12, 1.0, np.random.default_rng(0))
+    assert (np.asarray(full.image) == 1).all()  # each of 12 rows carries a twelfth
+    assert "G = 1.09" in full.title  # 12 rows of 11 unit bonds in series: 12/11
+    none = backbone(12, 0.0, np.random.default_rng(0))
+    assert not np.asarray(none.image).any()
+
+
+def test_exhibits_of_a_lattice():
+    sizes = [8, 16, 32]
+    window = (0.3, 0.7)
+    made = [
+        sweep(lattice("square", n), "bond", 40, rng=np.random.default_rng(n), window=window) for n in sizes
+    ]
+    rng = np.random.default_rng(2)
+    shown = lattice_exhibits(sizes, made, window, (0.5, 0.49, 0.51), (4 / 3, 5 / 36), "bond", rng)
+    assert [e.id for e in shown] == ["curve", "picture"]
+    assert len(shown[0].plates) == 3
+    assert len(lattice_exhibits(sizes, made, window, (0.5, 0.49, 0.51), (4 / 3, 5 / 36), None, rng)) == 1

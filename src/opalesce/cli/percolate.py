@@ -39,13 +39,15 @@ def percolate(
         folder(out)
     with Progress() as progress:
         found = _survey(source, "site" if site else "bond", sweeps, seed, progress)
+    swept = found.pop("_swept", None)
     document = {"schema": "opalesce.percolate/1", "seed": seed, **found}
     if out is not None:
         from opalesce.report.clean import clean
         from opalesce.report.html import write_exhibits
 
         (out / "percolate.json").write_text(json.dumps(clean(document), indent=1, allow_nan=False) + "\n")
-        page = write_exhibits([_exhibit(found)], out, "Percolation", _lines(found), "percolation")
+        figures = [_exhibit(found)] if swept is None else _lattice(found, swept, seed)
+        page = write_exhibits(figures, out, "Percolation", _lines(found), "percolation")
         document["page"] = str(page)
     if as_json:
         print_json(document)
@@ -116,6 +118,19 @@ def _estimate(e: dict[str, Any]) -> str:
 
     text = str(Estimate(**e))
     return f"{text} ({e['status']})" if e["status"] and e["status"] != text else text
+
+
+def _lattice(found: dict[str, Any], swept: Any, seed: int) -> Any:
+    import numpy as np
+
+    from opalesce.report.percolation import lattice_exhibits
+
+    name, kind, sizes, sweeps, window, powers = swept
+    t = found["threshold"]
+    place = (t["value"], t["low"], t["high"])
+    square = kind if name == "square" else None
+    rng = np.random.default_rng([seed, 1])
+    return lattice_exhibits(sizes, sweeps, window, place, (float(powers.nu), float(powers.beta)), square, rng)
 
 
 def _exhibit(found: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from opalesce.errors import InputError
 
 Say = Callable[[str], None]
 POINTS = 201
+SWEPT = "_swept"  # what the page draws and the document leaves out
 
 
 def of_lattice(name: str, size: int, kind: str, sweeps: int, rng: np.random.Generator, say: Say) -> Any:
@@ -52,6 +53,7 @@ def of_lattice(name: str, size: int, kind: str, sweeps: int, rng: np.random.Gene
         "exponents": _exponents(sizes, swept, known.value),
         "curve": _canonical(swept[-1], np.linspace(*window, POINTS)),
         "notes": [],
+        SWEPT: (name, kind, sizes, swept, window, exponents(largest.dimension)),
     }
 
 

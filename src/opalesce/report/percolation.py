@@ -10,7 +10,8 @@ from scipy.ndimage import label
 
 from opalesce.report.exhibits import Exhibit, Mark, Plate, Role, Series
 from opalesce.theory.percolation.canonical import canonical, susceptibility
-from opalesce.theory.percolation.scaling import Curves
+from opalesce.theory.percolation.flow import steady_flow
+from opalesce.theory.percolation.scaling import Curves, curves
 from opalesce.theory.percolation.sweep import Sweeps
 
 ROLES: tuple[Role, ...] = ("second", "third", "fourth", "seen", "exact", "null")
@@ -67,6 +68,67 @@ def collapse(c: Curves, p_c: float, nu: float, zeta: float) -> Plate:
     )
 
 
-def exhibit(title: str, caption: str, plates: Sequence[Plate]) -> Exhibit:
-    """A row of these plates."""
-    return Exhibit("percolation", title, caption, plates)
+def backbone(size: int, p: float, rng: np.random.Generator) -> Plate:
+    """Flow from the left to the right edge of an open square lattice, bonds kept with probability p.
+
+    Sites that carry a twentieth of the whole or more are drawn in the report's colour, those that carry
+    anything in another; the rest, dead ends included, are empty.
+    """
+    node = np.arange(size * size).reshape(size, size)
+    edges = np.concatenate(
+        [
+            np.stack([node[:, :-1].ravel(), node[:, 1:].ravel()], axis=1),
+            np.stack([node[:-1].ravel(), node[1:].ravel()], axis=1),
+        ]
+    )
+    kept = edges[rng.random(len(edges)) < p]
+    got = steady_flow(size * size, kept, np.ones(len(kept)), node[:, 0], node[:, -1])
+    through = np.bincount(kept.ravel(), np.repeat(np.abs(got.flux), 2), size * size) / 2
+    share = through / got.conductance if got.conductance > 0 else np.zeros(size * size)
+    image = np.where(share >= 0.05, 1, np.where(share > 1e-9, 2, 0)).reshape(size, size)
+    title = (
+        f"flow backbone at p = {p:.4g}: {np.mean(share > 1e-9):.0%} of sites carry, G = {got.conductance:.3g}"
+    )
+    return Plate(title, "", "", image=image)
+
+
+def lattice_exhibits(
+    sizes: Sequence[int],
+    swept: Sequence[Sweeps],
+    window: tuple[float, float],
+    p_c: tuple[float, float, float],
+    exponents: tuple[float, float],
+    square: str | None,
+    rng: np.random.Generator,
+) -> list[Exhibit]:
+    """Curves of all sizes, their collapse with the published exponents, and pictures of a square lattice.
+
+    Parameters
+    ----------
+    sizes, swept
+        Linear sizes and their sweeps.
+    window : (low, high)
+        Occupied shares that were swept.
+    p_c : (value, low, high)
+    exponents : (nu, beta)
+    square : {"site", "bond"} or None
+        Draw clusters and the flow backbone of a square lattice.
+    """
+    inner = np.linspace(0.85 * window[0] + 0.15 * window[1], 0.15 * window[0] + 0.85 * window[1], 61)
+    named = [(f"L = {n}", s) for n, s in zip(sizes, swept, strict=True)]
+    plates = curve(named, inner, *p_c)
+    nu, beta = exponents
+    found = curves(sizes, swept, inner, rng=rng, resamples=2)
+    plates.append(collapse(found, p_c[0], nu, -beta))
+    out = [Exhibit("curve", "Curves and their collapse", "Tori of three sizes, published exponents.", plates)]
+    if square is not None:
+        pictures = (
+            [clusters(256, p_c[0], rng)] if square == "site" else [backbone(128, min(1.0, 1.1 * p_c[0]), rng)]
+        )
+        caption = (
+            "At the threshold the largest cluster, in the report's colour, has holes of every size."
+            if square == "site"
+            else "A tenth above the threshold: dead ends carry nothing, and little of the rest carries much."
+        )
+        out.append(Exhibit("picture", "What it looks like", caption, pictures))
+    return out
