@@ -84,6 +84,7 @@ def backbone(size: int, p: float, rng: np.random.Generator) -> Plate:
     kept = edges[rng.random(len(edges)) < p]
     got = steady_flow(size * size, kept, np.ones(len(kept)), node[:, 0], node[:, -1])
     through = np.bincount(kept.ravel(), np.repeat(np.abs(got.flux), 2), size * size) / 2
+    through[np.concatenate([node[:, 0], node[:, -1]])] *= 2  # what enters there has no edge of its own
     share = through / got.conductance if got.conductance > 0 else np.zeros(size * size)
     image = np.where(share >= 0.05, 1, np.where(share > 1e-9, 2, 0)).reshape(size, size)
     title = (
