@@ -109,9 +109,9 @@ IDENTIFIABLE = (
 
 
 def _from_run(path: Path) -> dict[str, float | None]:
-    import opalesce
+    from opalesce.runs.open import open as open_run
 
-    config = opalesce.open(path).config
+    config = open_run(path).config
 
     def first(*names: str) -> float | None:
         for n in names:

@@ -21,12 +21,12 @@ def pores(
     """Published pore statistics (pooled) beside the Weibull line of single matrices, per checkpoint."""
     import numpy as np
 
-    import opalesce
     from opalesce.errors import InputError, OpalesceError
+    from opalesce.runs.open import open as open_run
     from opalesce.theory.npm.pores import npm_pore_stats
     from opalesce.theory.npm.weibull import weibull_line
 
-    opened = opalesce.open(run)
+    opened = open_run(run)
     need(bool(opened.checkpoints), "this run has no checkpoints", "safetensors files", opened.name)
     rows: list[dict[str, Any]] = []
     with Progress() as progress:
