@@ -30,10 +30,10 @@ from opalesce.theory.prediction import Judgement, freeze
 
 NOTES = (
     "- C_n holds nothing that differs between sizes; the scores at the end do differ.",
-    "- The order is open: by these tasks retrieval and reasoning appear within the spacing of the evaluations "
-    "(512, 1000, 3000). The sizes are the replicates (seeds) of that test.",
-    "- Harder tasks (arc_challenge, winogrande, logiqa) might come later, but rise too little to be timed: on "
-    "them the table is silent, which is not the same as right.",
+    "- The order is open: by these tasks retrieval and reasoning appear within the spacing of the "
+    "evaluations (512, 1000, 3000). The sizes are the replicates (seeds) of that test.",
+    "- Harder tasks (arc_challenge, winogrande, logiqa) might come later, but rise too little to be timed: "
+    "on them the table is silent, which is not the same as right.",
     "- Evaluations every 10,000 steps could have confirmed the place of reasoning, but not that of retrieval "
     "(13,000 to 23,000 is wider than the prediction): that one could be missed or left open, no more.",
     "- Faults of the data: pythia-2.8b shares its numbers up to step 1000 with pythia-2.8b-deduped; "
@@ -88,15 +88,15 @@ def main() -> None:
         "# When do capabilities of Pythia appear? Prediction P1",
         "",
         f"Made by `python -m benchmarks.pythia_p1`. Predictions frozen {frozen.time}, sha256 "
-        f"`{frozen.sha256[:16]}`, from the published constants (alpha 0.57, delta 2.76, k 68.5), breadth 0.70 "
-        "and 2^21 tokens a step; every size has the same steps.",
+        f"`{frozen.sha256[:16]}`, from the published constants (alpha 0.57, delta 2.76, k 68.5), breadth "
+        "0.70 and 2^21 tokens a step; every size has the same steps.",
         "",
         "| capability | C_n | predicted step |",
         "| --- | --- | --- |",
         *(f"| {n} | {thresholds()[n]:g} | {t:,.0f} |" for n, t in at.items()),
         "",
-        f"What stands for a capability is our choice: {stand_in}. No task here stands for translation, code or "
-        "proofs. Steps between which a fifth of the rise is reached (90 %; - where a fifth of the rise is "
+        f"What stands for a capability is our choice: {stand_in}. No task here stands for translation, code "
+        "or proofs. Steps between which a fifth of the rise is reached (90 %; - where a fifth of the rise is "
         "below two standard errors, so that it cannot be timed):",
         "",
         *table(found),

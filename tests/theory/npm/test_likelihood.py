@@ -12,12 +12,12 @@ from scipy.optimize import differential_evolution
 
 from opalesce.errors import InputError
 from opalesce.theory.npm.blayer import PUBLISHED, Constants
+from opalesce.theory.npm.families import family_errors
 from opalesce.theory.npm.fit import Models
 from opalesce.theory.npm.likelihood import (
     NAMES,
     RANGES,
     expected_score,
-    family_errors,
     fit_scores,
 )
 

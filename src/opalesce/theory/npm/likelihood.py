@@ -21,12 +21,12 @@ hierarchy over capabilities is not here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import Bounds, differential_evolution, least_squares, minimize
 from scipy.stats import f as fisher
 
@@ -100,10 +100,10 @@ def fit_scores(
     InputError
         Scores outside [0, 1], fewer than six models, a level outside (0, 1); as `expected_score`.
     """
-    _check(models, level)
+    check(models, level)
     low, high = np.log(np.array(RANGES)).T
-    residual = _residual(models, floor, link)
-    rss, at = _minimise(residual, rng.uniform(low, high, (starts, 4)), low, high)
+    residual = residual_of(models, floor, link)
+    rss, at = minimise(residual, rng.uniform(low, high, (starts, 4)), low, high)
     rss, at = _evolve(residual, at, low, high, rng)
     profiles = {}
     for j, name in enumerate(NAMES):
@@ -120,7 +120,8 @@ def fit_scores(
     return Fitted(found, best, math.sqrt(rss / n), _correlation(residual, at), ratios)
 
 
-def _check(models: Models, level: float) -> None:
+def check(models: Models, level: float) -> None:
+    """Raise InputError where scores cannot be fitted."""
     if len(models.score) < 6:
         raise InputError(
             "too few models for four constants", expected="6 or more", got=str(len(models.score))
@@ -136,11 +137,12 @@ def _check(models: Models, level: float) -> None:
         raise InputError("the level is out of range", expected="0 < level < 1", got=repr(level))
 
 
-def _residual(models: Models, floor: float, link: Link) -> Callable[[Floats], Floats]:
+def residual_of(models: Models, floor: float, link: Link) -> Callable[[Floats], Floats]:
+    """Expected minus seen scores as a function of the logs of the constants, shape (4,)."""
     return lambda v: expected_score(models, Constants(*np.exp(v)), floor, link) - models.score
 
 
-def _minimise(
+def minimise(
     residual: Callable[[Floats], Floats], starts: Floats, low: Floats, high: Floats
 ) -> tuple[float, Floats]:
     """Least squares from each start, then a simplex from the best.
@@ -210,7 +212,7 @@ def _profile(
                 return residual(np.insert(w, j, fixed))
 
             tries = np.vstack([last, at[rest], rng.uniform(low[rest], high[rest], (3, 3))])
-            out[i], last = _minimise(inner, tries, low[rest], high[rest])
+            out[i], last = minimise(inner, tries, low[rest], high[rest])
             held[i] = (np.minimum(last - low[rest], high[rest] - last) < 1e-3).any()
             if out[i] < rss:
                 rss, at = float(out[i]), np.insert(last, j, values[i])
@@ -258,55 +260,3 @@ def _correlation(residual: Callable[[Floats], Floats], at: Floats) -> Floats:
     cov = (left / size) @ left.T
     sd = np.sqrt(np.diag(cov))
     return np.asarray(cov / np.outer(sd, sd))
-
-
-def family_errors(
-    models: Models,
-    families: Sequence[str],
-    rng: np.random.Generator,
-    floor: float = 0.25,
-    link: Link = "saturating",
-    starts: int = 12,
-) -> dict[str, float]:
-    """Root mean square error on families left out, of the model and its baselines, in units of the score.
-
-    Baselines are straight lines of the score in the logarithms of tokens (N), parameters (P), their product,
-    and the product and the breadth; "constant" is the mean of the others.
-
-    Raises
-    ------
-    InputError
-        One family per model, two or more; as `fit_scores`.
-    """
-    _check(models, 0.9)
-    label = np.asarray(families)
-    if label.shape != models.score.shape or len(set(families)) < 2:
-        raise InputError(
-            "one family per model, two or more", expected=str(models.score.shape), got=str(label.shape)
-        )
-    n, p, one = np.log(models.tokens), np.log(models.params), np.ones(len(label))
-    designs = {
-        "constant": [one],
-        "N": [one, n],
-        "P": [one, p],
-        "N P": [one, n + p],
-        "N P, breadth": [one, n + p, models.breadth],
-    }
-    error = {name: np.zeros(len(label)) for name in ("model", *designs)}
-    low, high = np.log(np.array(RANGES)).T
-    for family in sorted(set(families)):
-        out = label == family
-        kept = _subset(models, ~out)
-        _, at = _minimise(_residual(kept, floor, link), rng.uniform(low, high, (starts, 4)), low, high)
-        error["model"][out] = _residual(models, floor, link)(at)[out]
-        for name, columns in designs.items():
-            x = np.column_stack(columns)
-            w = np.linalg.lstsq(x[~out], models.score[~out], rcond=None)[0]
-            error[name][out] = (x @ w - models.score)[out]
-    return {name: float(np.sqrt((e**2).mean())) for name, e in error.items()}
-
-
-def _subset(models: Models, keep: ArrayLike) -> Models:
-    i = np.flatnonzero(np.asarray(keep))
-    names = tuple(models.names[j] for j in i)
-    return Models(names, models.tokens[i], models.breadth[i], models.params[i], models.score[i])
