@@ -51,6 +51,8 @@ VARIANTS = (
     Variant("weight decay 1, width 4", Learner(width=4, decay=1.0)),
     Variant("one capability alone: 20x80", Learner(), (Capability(20, 80),)),
     Variant("one capability alone: 80x320", Learner(), (Capability(80, 320),)),
+    Variant("balanced: eight families of 20x80", Learner(), (Capability(20, 80, 8),)),
+    Variant("balanced: eight families of 40x160", Learner(), (Capability(40, 160, 8),)),
     Variant("transformer, width 16, 800 steps", Learner("transformer", 16, 800, 0.01)),
     Variant("transformer, 3000 steps", Learner("transformer", 16, 3000, 0.01)),
     Variant("transformer, 3000 steps, decay 0.3", Learner("transformer", 16, 3000, 0.01, decay=0.3)),

@@ -14,7 +14,7 @@ from opalesce.systems.concepts.exhibits import broken, chains, collapse, naive, 
 from opalesce.systems.concepts.judge import Ladders, judge
 from opalesce.systems.concepts.ladder import Design, train
 from opalesce.systems.concepts.models import DECAY, TRANSFORMER, torch_module
-from opalesce.systems.concepts.predict import chance, predict
+from opalesce.systems.concepts.predict import Theory, chance, predict
 from opalesce.systems.concepts.weights import weights
 from opalesce.systems.once import all_once
 from opalesce.theory.prediction import Judgement, freeze
@@ -65,7 +65,11 @@ def demo(out: Path, seed: int = 1, say: Say | None = None) -> tuple[Trial, Path]
     torch_module()
     say = say or (lambda _: None)
     say("predicting from bipartite percolation")
-    theories = {g: predict(g.design, g.seeds, learner=g.name) for g in GROUPS}
+    theories: dict[Group, Theory] = {}
+    grown = None
+    for g in GROUPS:
+        theories[g] = predict(g.design, g.seeds, learner=g.name, grown=grown)
+        grown = theories[g].grown
     said = {g: [p for p in t.predictions if g is PLAIN or p.kind != "curve"] for g, t in theories.items()}
     said[PLAIN].append(chance(PLAIN.design, PLAIN.twins))
     frozen = freeze([p for g in GROUPS for p in said[g]], out / "predictions.json")
