@@ -66,6 +66,14 @@ def test_slow_rise_holds_the_crossing() -> None:
     assert held >= 32  # 40 at 90 %: fewer has probability 0.02, and the brackets only widen
 
 
+def test_one_lucky_evaluation_is_no_onset() -> None:
+    curve = jump(30_000.0)
+    y = curve.y.copy()
+    y[5] = 0.45  # above the fifth (0.36), and back
+    found = onset(Curve("task", STEPS, y, curve.stderr), np.random.default_rng(0), 100).estimate
+    assert found.low == 23_000
+
+
 def test_small_rise_is_not_timed() -> None:
     found = onset(jump(2000, noise=0.02, top=0.3), np.random.default_rng(0))
     assert not found.estimate.ok
