@@ -143,6 +143,5 @@ def _bic(rss: Floats, n: int, k: int) -> float:
 def line_at(u: Floats, y: Floats, knots: Floats, bic: Floats) -> Broken:
     """Least squares with the knots given."""
     x = _hinges(u, knots)
-    c: Floats = np.linalg.lstsq(x, y, rcond=None)[0]
-    fitted: Floats = x @ c
-    return Broken(np.expm1(knots), knots, c, fitted, bic)
+    c = np.asarray(np.linalg.lstsq(x, y, rcond=None)[0], np.float64)
+    return Broken(np.expm1(knots), knots, c, x @ c, bic)
