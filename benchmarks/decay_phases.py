@@ -122,6 +122,8 @@ def main() -> None:
         "its largest value the mean size falls as weight decay alone would have it, with tau = 1/(rate x "
         "decay) and one fitted number, the size it ends at (in units of the first size).\n\n"
         + "\n".join(lines)
+        + "\n\n"
+        + notes(every)
         + "\n"
     )
     PAGE.write_text(text, "utf-8")
