@@ -35,6 +35,8 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pruning
 	$(BIN)/python -m benchmarks.attention_flow
 	$(BIN)/python -m benchmarks.phenomena
+	$(BIN)/python -m benchmarks.pythia_p1
+	$(BIN)/python -m benchmarks.decay_phases
 	$(BIN)/python -m benchmarks.concepts --out validation/concepts
 
 bench: $(VENV)/.base

@@ -190,3 +190,13 @@ def test_the_oracle_is_right_on_every_chain_and_a_coin_without_one(world: World)
     assert got.length[1] >= 3
     assert (got.right[1:] == 1).all()
     assert got.right[0] == 0.5
+
+
+@pytest.mark.torch
+def test_the_loss_of_seen_pairs_is_the_same_as_that_of_their_probabilities(world: World):
+    pytest.importorskip("torch")
+    seen = world.seen(150)
+    hard = fit(seen, Learner(steps=5), 3)
+    soft = fit(seen.astype(float), Learner(steps=5), 3)
+    assert soft[2] == pytest.approx(hard[2], rel=1e-4)  # float32 sums in another order
+    assert soft[1] == pytest.approx(hard[1], abs=1e-3)

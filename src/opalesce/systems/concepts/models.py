@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -112,24 +113,47 @@ def _embedding(
     start = _start({"entity.weight": (n, c.width), "property.weight": (k, c.width)}, 1.0, seed)
     start |= {"log_scale": np.log(np.float32(8.0)).reshape(1), "bias": np.float32(-3.0).reshape(1)}
     w = {name: torch.tensor(v, requires_grad=True) for name, v in (begin or start).items()}
-    y = torch.tensor(seen, dtype=torch.float32)
-    positive, negative = y / y.sum(), (1 - y) / (1 - y).sum().clamp(min=1)
+    loss_of = _balanced(torch, seen)
     step = torch.optim.AdamW(list(w.values()), lr=c.rate, weight_decay=c.decay)
-    unit, softplus = torch.nn.functional.normalize, torch.nn.functional.softplus
+    unit = torch.nn.functional.normalize
 
     def cosine() -> Any:
         return unit(w["entity.weight"], dim=1) @ unit(w["property.weight"], dim=1).T
 
     loss = torch.zeros(())
     for _ in range(c.steps):
-        z = w["log_scale"].exp() * cosine() + w["bias"]
-        loss = (softplus(-z) * positive).sum() + (softplus(z) * negative).sum()
+        loss = loss_of(w["log_scale"].exp() * cosine() + w["bias"])
         step.zero_grad()
         loss.backward()
         step.step()
     with torch.no_grad():
         scores = cosine().numpy()
     return {name: v.detach().numpy() for name, v in w.items()}, scores, loss.item()
+
+
+def _balanced(torch: Any, seen: NDArray[Any]) -> Callable[[Any], Any]:
+    """Cross-entropy of logits in which seen and unseen pairs weigh alike.
+
+    For seen pairs that are few the sum over the unseen is that over all less that over the seen, which
+    costs half as much as two weighted sums.
+    """
+    softplus = torch.nn.functional.softplus
+    if seen.dtype == bool:
+        i, j = torch.from_numpy(np.stack(np.nonzero(seen)))
+        unseen = max(seen.size - len(i), 1)
+
+        def sparse(z: Any) -> Any:
+            at = z[i, j]
+            return softplus(-at).mean() + (softplus(z).sum() - softplus(at).sum()) / unseen
+
+        return sparse
+    y = torch.tensor(seen, dtype=torch.float32)
+    positive, negative = y / y.sum(), (1 - y) / (1 - y).sum().clamp(min=1)
+
+    def dense(z: Any) -> Any:
+        return (softplus(-z) * positive).sum() + (softplus(z) * negative).sum()
+
+    return dense
 
 
 def _shapes(n: int, k: int, d: int) -> dict[str, tuple[int, ...]]:
