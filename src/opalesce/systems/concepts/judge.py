@@ -8,7 +8,6 @@ from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from opalesce.errors import InputError
@@ -121,7 +120,9 @@ def _bound(p: Prediction, seen: Ladders) -> Judgement:
     n = len(excess)
     spread = excess.std(axis=0, ddof=1) if n > 1 else np.zeros(excess.shape[1:])
     error = np.maximum(np.broadcast_to(seen.noise[:, None], spread.shape), spread) / sqrt(n)
-    critical = float(norm.ppf(1 - (1 - p.level) / excess[0].size))
+    # the error is estimated from so many values of the twins: few twins need a wider critical value
+    freedom = seen.twin.shape[0] * seen.twin.shape[2]
+    critical = float(student.ppf(1 - (1 - p.level) / excess[0].size, freedom))
     return judge_bound(p, excess.mean(axis=0).ravel(), error.ravel(), critical, tolerance=0.1)
 
 
