@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import lambertw
 
-from opalesce.theory.brill.checks import Array, numbers, positive
+from opalesce.theory.checks import Array, numbers, positive
 
 
 def allocation_exponent(alpha: float, ratio: float) -> float:

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlog1py, xlogy
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, numbers, positive, whole
+from opalesce.theory.checks import Array, numbers, positive, whole
 
 SMALL = 64  # sizes below use the gamma function; above it would cancel, and Stirling's series is exact
 EXACT = 4096  # sizes below are summed one by one; above, the sum is an integral to 1e-11

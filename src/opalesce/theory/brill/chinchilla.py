@@ -10,8 +10,8 @@ from scipy.optimize import curve_fit
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
-from opalesce.theory.brill.checks import Array, numbers, positive
 from opalesce.theory.brill.exponents import limit_exponent
+from opalesce.theory.checks import Array, numbers, positive
 
 NORMAL_90 = 1.6448536269514722  # two-sided 90 % point of the normal distribution
 

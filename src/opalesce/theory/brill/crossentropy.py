@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import positive, whole
+from opalesce.theory.checks import positive, whole
 
 
 def _check(vocabulary: int, inside: int, weight: float) -> tuple[int, int, float]:

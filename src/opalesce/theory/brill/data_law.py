@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exprel, gammaln, zeta
 
-from opalesce.theory.brill.checks import Array, numbers, positive
+from opalesce.theory.checks import Array, numbers, positive
 
 
 def data_loss(data: ArrayLike, alpha: float, ratio: float, normalised: bool = False) -> Array:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, positive
+from opalesce.theory.checks import Array, positive
 
 DIMENSIONS = (2, 3, 4, 5, 6, 7, 8)
 # As in the paper's published notebook: exact in d = 2 and d >= 6, numerical between.

@@ -12,7 +12,6 @@ from scipy.ndimage import label
 from opalesce.errors import InputError
 from opalesce.theory.brill import bethe
 from opalesce.theory.brill.allocation import allocation_exponent, break_rank, model_limit, model_loss
-from opalesce.theory.brill.checks import Array, numbers, positive, whole
 from opalesce.theory.brill.chinchilla import width_fit
 from opalesce.theory.brill.data_law import data_limit, data_loss
 from opalesce.theory.brill.exponents import exponent_map
@@ -20,6 +19,7 @@ from opalesce.theory.brill.nearest import squared_errors
 from opalesce.theory.brill.scale import cluster_loss
 from opalesce.theory.brill.simulate import Protocol, draw_clusters, grow, run_seed, stream
 from opalesce.theory.brill.summary import compare, theory_curve
+from opalesce.theory.checks import Array, numbers, positive, whole
 
 RATIOS = (0.1, 0.5, 1.0, 2.0, 20.0)
 Numbers = dict[str, NDArray[Any]]

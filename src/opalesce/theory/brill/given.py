@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, numbers, positive
 from opalesce.theory.brill.data_law import mean_power
+from opalesce.theory.checks import Array, numbers, positive
 
 
 def _weights(sizes: ArrayLike, ratios: ArrayLike) -> tuple[Array, Array]:

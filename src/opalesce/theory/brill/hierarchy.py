@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from opalesce.theory.brill.checks import Array, whole
 from opalesce.theory.brill.trees import Ints
+from opalesce.theory.checks import Array, whole
 
 
 @dataclass(frozen=True)

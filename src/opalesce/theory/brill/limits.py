@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.special import zeta
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, numbers, positive, whole
+from opalesce.theory.checks import Array, numbers, positive, whole
 
 
 def zipf(alpha: float, features: int) -> Array:

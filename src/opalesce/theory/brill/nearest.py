@@ -13,9 +13,9 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, whole
 from opalesce.theory.brill.targets import Floats
 from opalesce.theory.brill.trees import Ints, check_tree
+from opalesce.theory.checks import Array, whole
 
 FAR = np.int32(2**30)
 LAST = 2**31 - 2

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
-from opalesce.theory.brill.checks import Array, positive, whole
 from opalesce.theory.brill.nearest import nearest, shrunk
 from opalesce.theory.brill.simulate import Protocol, draw_clusters, grow, stream
 from opalesce.theory.brill.summary import log_slope
 from opalesce.theory.brill.targets import Floats
 from opalesce.theory.brill.trees import Ints
+from opalesce.theory.checks import Array, positive, whole
 
 Sites = NDArray[np.int64]
 SMALL = Protocol(largest=300_000, expected_large=2.0)  # 63 clusters, about 6e5 sites

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import Array, numbers, positive
+from opalesce.theory.checks import Array, numbers, positive
 
 
 def cluster_loss(training: ArrayLike, scale: ArrayLike, ratio: float) -> Array:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from opalesce.errors import InputError
 from opalesce.theory.brill import bethe
 from opalesce.theory.brill.allocation import allocate
-from opalesce.theory.brill.checks import Array, positive, whole
 from opalesce.theory.brill.given import allocate_given
 from opalesce.theory.brill.nearest import squared_errors
 from opalesce.theory.brill.scale import fit_scale
 from opalesce.theory.brill.targets import Floats, random_walk_targets
 from opalesce.theory.brill.trees import Ints, bethe_tree
+from opalesce.theory.checks import Array, positive, whole
 
 
 @dataclass(frozen=True)

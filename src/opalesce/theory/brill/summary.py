@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
 from opalesce.theory.brill.allocation import model_loss
-from opalesce.theory.brill.checks import Array, numbers, positive, whole
 from opalesce.theory.brill.data_law import data_loss
+from opalesce.theory.checks import Array, numbers, positive, whole
 
 
 @dataclass(frozen=True)

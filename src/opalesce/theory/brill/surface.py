@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
-from opalesce.theory.brill.checks import Array, numbers, positive, whole
+from opalesce.theory.checks import Array, numbers, positive, whole
 
 BEND = 1e-3  # Huber bend in log loss, hoffmann2022training
 

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import whole
+from opalesce.theory.checks import whole
 
 Ints = NDArray[np.int32]
 

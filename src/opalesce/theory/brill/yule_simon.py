@@ -10,8 +10,8 @@ from scipy.special import betaln, polygamma
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
-from opalesce.theory.brill.checks import numbers, positive, whole
 from opalesce.theory.brill.trees import Ints
+from opalesce.theory.checks import numbers, positive, whole
 
 NORMAL_90 = 1.6448536269514722
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import numbers
+from opalesce.theory.checks import numbers
 
 Floats = NDArray[np.float64]
 Form = Literal["reduced", "raw"]

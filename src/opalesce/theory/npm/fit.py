@@ -18,7 +18,7 @@ from scipy.optimize import differential_evolution, minimize
 from scipy.stats import rankdata
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import numbers
+from opalesce.theory.checks import numbers
 from opalesce.theory.npm.blayer import PUBLISHED, Constants, Form, capability, critical_density, density
 
 Floats = NDArray[np.float64]

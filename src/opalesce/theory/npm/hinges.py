@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.theory.brill.checks import numbers
+from opalesce.theory.checks import numbers
 
 Floats = NDArray[np.float64]
 PLACE_COST = 3.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from opalesce.theory.brill.checks import numbers
+from opalesce.theory.checks import numbers
 
 PARAMS_EXPONENT, PARAMS_SCALE = 0.076, 8.8e13
 TOKENS_EXPONENT, TOKENS_SCALE = 0.095, 5.4e13

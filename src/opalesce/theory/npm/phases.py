@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
-from opalesce.theory.brill.checks import numbers, positive
+from opalesce.theory.checks import numbers, positive
 from opalesce.theory.npm.hinges import Broken, broken_line, checked, line_at, places_of, search
 
 Floats = NDArray[np.float64]

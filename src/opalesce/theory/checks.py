@@ -1,4 +1,4 @@
-"""Checks of arguments shared by the modules of Brill's model."""
+"""Checks of arguments, shared by the theories."""
 
 from __future__ import annotations
 
