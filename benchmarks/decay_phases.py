@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from opalesce.systems.concepts.models import torch_module
 from opalesce.systems.pruning import WIDTHS, data
 from opalesce.theory.npm.phases import Phases, fit_terminal, three_phases
+from opalesce.theory.npm.weibull import relaxation_time
 
 RATE, DECAYS, SEEDS = 3e-3, (0.0, 0.1), range(3)
 STEPS = np.unique(np.r_[0, np.geomspace(10, 10_000, 31).round()]).astype(int)
@@ -75,7 +76,7 @@ def row(name: str, decay: float, stats: list[dict[str, Floats]], found: list[Pha
         parts = []
         for s in stats:
             top = min(int(s["size"].argmax()), len(STEPS) - 3)
-            goal, error = fit_terminal(STEPS[top:], s["size"][top:], 1 / (RATE * decay))
+            goal, error = fit_terminal(STEPS[top:], s["size"][top:], relaxation_time(RATE, decay))
             parts.append((goal / s["size"][0], error / np.ptp(s["size"][top:])))
         goal, error = np.mean(parts, axis=0)
         null = f"to {goal:.2f}, error {error:.0%} of the fall"

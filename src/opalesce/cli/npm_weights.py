@@ -24,7 +24,7 @@ def pores(
     from opalesce.errors import InputError, OpalesceError
     from opalesce.runs.open import open as open_run
     from opalesce.theory.npm.pores import npm_pore_stats
-    from opalesce.theory.npm.weibull import weibull_line
+    from opalesce.theory.npm.weibull import ANCHOR_SHAPE, weibull_line
 
     opened = open_run(run)
     need(bool(opened.checkpoints), "this run has no checkpoints", "safetensors files", opened.name)
@@ -48,7 +48,8 @@ def pores(
     if as_json:
         print_json({"schema": "opalesce.npm-pores/1", "run": opened.name, "rows": rows})
         return
-    say("step        mean |w|    CV     Gini   large  Weibull k of single matrices (half-normal 1.205)")
+    head = f"Weibull k of single matrices (half-normal {ANCHOR_SHAPE:.3f})"
+    say(f"step        mean |w|    CV     Gini   large  {head}")
     for row in rows:
         if row["pooled"] is None:
             say(f"{row['step']:<10g}  {row['status']}")

@@ -24,7 +24,7 @@ from opalesce.theory.npm.blayer import (
     tokens_at,
 )
 from opalesce.theory.npm.field import CAPABILITIES, onset_shift, onset_tokens
-from opalesce.theory.npm.kaplan import loss_of_params
+from opalesce.theory.npm.kaplan import loss_of_params, loss_of_tokens
 from opalesce.theory.npm.phenomena import PHENOMENA
 
 # reference 01, A3: rho, rho_c, C_n, C_eff of the 14 models [N]. They belong to constants with four digits:
@@ -163,12 +163,16 @@ def test_row_29_half_normal_anchors():
     assert p.gini == pytest.approx(pores.HALF_NORMAL_GINI, abs=2e-3)
     assert p.large == pytest.approx(pores.share_above(0.1, 1.0), abs=4 * np.sqrt(0.08 / 2e6))
     line = weibull.weibull_line(x)
-    assert line.shape == pytest.approx(1.20539, abs=2e-3)
-    assert line.scale == pytest.approx(0.88746, abs=2e-3)
+    assert line.shape == pytest.approx(weibull.ANCHOR_SHAPE, abs=2e-3)
+    assert line.scale == pytest.approx(weibull.ANCHOR_SCALE, abs=2e-3)
     bins = 10 ** (-100 * 14 / 1024)  # a whole number of bins: between them the grid moves k by up to 0.002
     scaled = weibull.weibull_line(bins * x)
     assert scaled.shape == pytest.approx(line.shape, abs=1e-4)
     assert scaled.scale == pytest.approx(bins * line.scale, rel=1e-4)
+
+
+def test_weight_decay_forgets_on_its_own_time():
+    assert weibull.relaxation_time(1e-3, 0.01) == pytest.approx(1e5)  # Pythia-70m (reference 01, A5)
 
 
 def test_the_shape_is_that_of_scipy():
@@ -227,6 +231,8 @@ def test_a_step_is_not_a_solution():
 def test_row_32_kaplan():
     assert float(loss_of_params(1e8)) == pytest.approx(2.830, abs=1e-3)
     assert float(loss_of_params(1e9)) == pytest.approx(2.376, abs=1e-3)
+    assert float(loss_of_tokens(5.4e13)) == 1.0
+    assert float(loss_of_tokens(1e9) / loss_of_tokens(1e10)) == pytest.approx(10**0.095)
 
 
 def test_the_table_has_sixteen_rows_and_each_experiment_a_name():

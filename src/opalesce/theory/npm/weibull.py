@@ -21,8 +21,6 @@ ANCHOR_SHAPE, ANCHOR_SCALE = (
     1.20539,
     0.88746,
 )  # half-normal, mid_80 (computed; the author states 1.2054, 0.8875)
-# classes of matrices and the range of their shape in trained models, as published
-CLASSES = {"transmission": (1.186, 1.204), "selection": (0.76, 1.18)}
 
 
 @dataclass(frozen=True)
