@@ -17,10 +17,12 @@ from opalesce.errors import InputError
 from opalesce.observables import registry
 from opalesce.observables.attention import Attention
 from opalesce.observables.circuits import Circuit
+from opalesce.observables.multifractal import Neurons
 from opalesce.observables.norms import History
 from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.registry import VIEWS, Observable
 from opalesce.observables.spectra import spectrum
+from opalesce.theory.multifractal.neurons import gaussian_alpha0
 from opalesce.theory.percolation.exact import layered_giant
 
 ALL = sorted(registry.load().values(), key=lambda o: o.name)
@@ -33,8 +35,10 @@ Rng = np.random.Generator
 
 
 def raw(on: str, r: Rng, dtype: Any = np.float64, shape: tuple[int, int] = (N, M)) -> Any:
-    if on in ("weight", "singular_values", "graph"):
+    if on in ("weight", "singular_values", "graph", "neurons"):
         return r.standard_normal(shape).astype(dtype)
+    if on == "neurons_pair":
+        return tuple(r.standard_normal(shape).astype(dtype) for _ in range(2))
     if on == "weight_pair":
         return tuple(r.standard_normal(shape).astype(dtype) for _ in range(3))
     if on == "circuit":
@@ -54,6 +58,10 @@ def view(on: str, x: Any) -> Any:
         return spectrum(x)
     if on == "graph":
         return WeightGraph(x)
+    if on == "neurons":
+        return Neurons.of(x)
+    if on == "neurons_pair":
+        return tuple(map(Neurons.of, x))
     return History(*x) if on == "weight_pair" else x
 
 
@@ -121,6 +129,7 @@ MATRIX: dict[str, Callable[[Rng], tuple[Callable[[np.ndarray], np.ndarray], floa
     "sign": lambda r: (lambda w: -w, 1.0),
     "transpose": lambda r: (lambda w: w.T, 1.0),
 }
+MATRIX_VIEWS = ("weight", "singular_values", "weight_pair", "graph", "neurons", "neurons_pair")
 OTHER: dict[tuple[str, str], Callable[[Any, Rng], Any]] = {
     ("circuit", "head_permutation"): _heads,
     ("circuit", "head_scale"): _head_scale,
@@ -135,9 +144,9 @@ OTHER: dict[tuple[str, str], Callable[[Any, Rng], Any]] = {
 def transformed(item: Observable, symmetry: str, x: Any, r: Rng) -> tuple[Any, float]:
     if (item.on, symmetry) in OTHER:
         return OTHER[item.on, symmetry](x, r), 1.0
-    if item.on in ("weight", "singular_values", "weight_pair", "graph") and symmetry in MATRIX:
+    if symmetry in MATRIX and item.on in MATRIX_VIEWS:
         f, factor = MATRIX[symmetry](r)
-        return (tuple(map(f, x)) if item.on == "weight_pair" else f(x)), factor
+        return (tuple(map(f, x)) if item.on.endswith("_pair") else f(x)), factor
     pytest.fail(f"{item.name} declares {symmetry!r}, which the contract does not know for view {item.on!r}")
 
 
@@ -179,6 +188,7 @@ NULLS: dict[str, tuple[float, float]] = {
     "giant_share": ((800 * GIANT[0] + 400 * GIANT[1]) / 1200, 0.06),  # s.d. 0.017
     "median_breakthrough": (1.0, 0.1),
     "resistance_excess": (1.0, 0.02),
+    "multifractal_alpha0": (gaussian_alpha0(400), 0.02),  # s.d. 0.007
 }
 CLOSED = {"marchenko_pastur", "half_normal", "uniform_order"}  # nulls with a formula
 KNOWN_NULLS = CLOSED | {"twin", "random_orientation", "shuffle"}
@@ -202,7 +212,12 @@ def test_null_value(item: Observable):
 
 def poisoned(on: str, bad: float) -> Any:
     x = raw(on, np.random.default_rng(0))
-    target = {"weight_pair": lambda: x[0], "circuit": lambda: x.q, "attention": lambda: x.patterns}
+    target = {
+        "weight_pair": lambda: x[0],
+        "neurons_pair": lambda: x[0],
+        "circuit": lambda: x.q,
+        "attention": lambda: x.patterns,
+    }
     target.get(on, lambda: x)().flat[3] = bad
     return replace(x) if on in ("circuit", "attention") else x  # replace() runs the checks again
 
@@ -210,8 +225,8 @@ def poisoned(on: str, bad: float) -> Any:
 def degenerate(on: str, n: int) -> Any:
     """The same view with sides of length n: 0 (empty) or 1 (one element)."""
     z = np.full((n, n), 0.7)
-    if on == "weight_pair":
-        return (z, z, z)
+    if on.endswith("_pair"):
+        return (z, z, z)[: 2 if on == "neurons_pair" else 3]
     if on == "circuit":
         one = np.full((2, 1, n, n), 0.7)
         return Circuit(z, one, one, one, one)

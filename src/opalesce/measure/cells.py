@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,12 @@ def keys(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str,
     out = {}
     for item in items:
         inputs: list[object] = [task.fingerprint, module.name, module.tensors]
-        if item.on == "weight_pair":
+        if item.on in ("weight_pair", "neurons_pair"):
             inputs += task.past
         if item.on == "circuit":
             inputs.append(task.config.get("heads"))
+        if module.cut is not None:
+            inputs.append(asdict(module.cut))
         out[item.name] = digest(inputs, item.name, item.version, item.parameters)
     return out
 

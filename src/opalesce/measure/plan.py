@@ -9,11 +9,20 @@ from difflib import get_close_matches
 from typing import Literal
 
 from opalesce.errors import FormatError, InputError
+from opalesce.measure.chain import chain
+from opalesce.measure.cut import Cut, cuts
+from opalesce.observables import FAMILIES
 from opalesce.observables.registry import Observable, load
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 
-Kind = Literal["tensor", "group", "model"]
-TENSOR_VIEWS = ("weight", "singular_values", "weight_pair", "graph")
+Kind = Literal["tensor", "group", "network", "model"]
+KINDS: tuple[Kind, ...] = ("tensor", "group", "network", "model")
+VIEWS_OF: dict[Kind, tuple[str, ...]] = {
+    "tensor": ("weight", "singular_values", "weight_pair", "graph", "neurons", "neurons_pair"),
+    "group": ("weight", "singular_values", "weight_pair", "graph"),
+    "network": ("neurons", "neurons_pair"),
+    "model": ("circuit",),
+}
 _QK = re.compile(r"^(?P<head>.*?)(?P<which>[qk])(?P<tail>(_proj)?(\.weight)?)$")
 
 
@@ -21,13 +30,15 @@ _QK = re.compile(r"^(?P<head>.*?)(?P<which>[qk])(?P<tail>(_proj)?(\.weight)?)$")
 class Module:
     """A part of the model that one number describes.
 
-    `tensor`: one matrix. `group`: several, stacked by rows (`layer0.qk`: Q over K). `model`: all that
-    a circuit view needs.
+    `tensor`: one matrix, or the part of a stored tensor that `cut` takes (`...query_key_value.weight#q`).
+    `group`: several, stacked by rows (`layer0.qk`: Q over K). `network`: all matrices that lead from neurons
+    to neurons, block by block. `model`: all that a circuit view needs.
     """
 
     name: str
     kind: Kind
     tensors: tuple[str, ...]
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,7 @@ class Plan:
 
     def of(self, module: Module) -> tuple[Observable, ...]:
         """Observables that apply to `module`."""
-        views = ("circuit",) if module.kind == "model" else TENSOR_VIEWS
-        return tuple(o for o in self.observables if o.on in views)
+        return tuple(o for o in self.observables if o.on in VIEWS_OF[module.kind])
 
 
 def _is_matrix(info: TensorInfo) -> bool:
@@ -94,12 +104,24 @@ def modules(checkpoints: Sequence[Checkpoint], config: Mapping[str, object]) -> 
         for name, info in headers.items():
             if name not in seen and _is_matrix(info):
                 seen[name] = info
-    found = [Module(name, "tensor", (name,)) for name in seen]
+    found = [m for info in seen.values() for m in _parts(info, config)]
     found += qk_groups(seen)
+    links = chain(seen, config)
+    if links:
+        found.append(
+            Module("network", "network", tuple(dict.fromkeys(t for link in links for t in link.tensors)))
+        )
     wanted = circuit_tensors(seen, config)
     if wanted:
         found.append(Module("model", "model", wanted))
-    return tuple(sorted(found, key=lambda m: (("tensor", "group", "model").index(m.kind), _natural(m.name))))
+    return tuple(sorted(found, key=lambda m: (KINDS.index(m.kind), _natural(m.name))))
+
+
+def _parts(info: TensorInfo, config: Mapping[str, object]) -> list[Module]:
+    found = cuts(info, config)
+    if not found:
+        return [Module(info.name, "tensor", (info.name,))]
+    return [Module(f"{info.name}#{part}", "tensor", (info.name,), cut) for part, cut in found.items()]
 
 
 def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -108,7 +130,7 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def plan(run: Run, observables: Sequence[str] | None) -> Plan:
-    """Resolve names to curves and observables of the registry; None means all that apply.
+    """Resolve names to curves, observables and families of the registry; None means all that apply.
 
     A name that is a column of the run means that column, also when an observable has the same name.
 
@@ -119,7 +141,7 @@ def plan(run: Run, observables: Sequence[str] | None) -> Plan:
     """
     registry = load()
     parts = modules(run.checkpoints, run.config)
-    views = {v for m in parts for v in (("circuit",) if m.kind == "model" else TENSOR_VIEWS)}
+    views = {v for m in parts for v in VIEWS_OF[m.kind]}
     if observables is None:
         chosen = tuple(o for o in registry.values() if o.on in views and o.name not in run.curves)
         return Plan(parts, chosen, tuple(run.curves))
@@ -135,9 +157,22 @@ def plan(run: Run, observables: Sequence[str] | None) -> Plan:
         elif name in registry:
             _applies(registry[name], views, run)
             picked[name] = registry[name]
+        elif name in FAMILIES:
+            picked |= _family(name, registry, views, run)
         else:
             raise _unknown(name, run, registry)
     return Plan(parts, tuple(picked.values()), tuple(curves))
+
+
+def _family(
+    name: str, registry: Mapping[str, Observable], views: set[str], run: Run
+) -> dict[str, Observable]:
+    """All observables of a family (`spectra`, `multifractal`) whose view this run gives."""
+    of = {k: o for k, o in registry.items() if o.function.__module__ == f"opalesce.observables.{name}"}
+    found = {k: o for k, o in of.items() if o.on in views}
+    if not found:
+        _applies(next(iter(of.values())), views, run)
+    return found
 
 
 def _applies(item: Observable, views: set[str], run: Run) -> None:

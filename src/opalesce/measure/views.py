@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError
-from opalesce.measure.plan import Module
+from opalesce.measure.chain import chain, neurons, neurons_of
+from opalesce.measure.plan import VIEWS_OF, Module
 from opalesce.observables.circuits import Circuit
+from opalesce.observables.multifractal import Neurons
 from opalesce.observables.norms import History
 from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.spectra import Spectrum, spectrum
@@ -22,6 +24,11 @@ from opalesce.runs.run import Checkpoint
 def as_matrix(w: NDArray[Any]) -> NDArray[Any]:
     """A tensor as (first dimension, all others): what a convolution kernel does to a patch."""
     return w.reshape(w.shape[0], -1)
+
+
+def _stack(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """By rows; a single tensor is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class Views:
@@ -51,12 +58,18 @@ class Views:
         InputError
             When a module has no such view.
         """
-        if view not in ("weight", "singular_values", "weight_pair", "graph", "circuit"):
+        if view not in VIEWS_OF[self.module.kind]:
             raise InputError(f"no view {view!r} is made from weights")
         return getattr(self, view)
 
-    def _read(self, name: str) -> NDArray[Any]:
-        w = self.checkpoint.read(name)
+    def _take(self, checkpoint: Checkpoint, name: str) -> NDArray[Any]:
+        cut = self.module.cut
+        if cut is None:
+            return checkpoint.read(name)
+        return cut.of(checkpoint.read(name, cut.start if cut.rule == "slab" else None))
+
+    def _read(self, name: str, slab: int | None = None) -> NDArray[Any]:
+        w = self._take(self.checkpoint, name) if slab is None else self.checkpoint.read(name, slab)
         digest = hashlib.blake2b(np.ascontiguousarray(w).view(np.uint8).data, digest_size=16)
         self.digests[name] = digest.hexdigest()
         return w
@@ -64,7 +77,7 @@ class Views:
     @cached_property
     def weight(self) -> NDArray[Any]:
         """The tensor, or the group's tensors stacked by rows, as a matrix."""
-        return np.concatenate([as_matrix(self._read(name)) for name in self.module.tensors])
+        return _stack([as_matrix(self._read(name)) for name in self.module.tensors])
 
     @cached_property
     def singular_values(self) -> Spectrum:
@@ -78,7 +91,7 @@ class Views:
         def at(c: Checkpoint | None) -> NDArray[Any] | None:
             if c is None:
                 return None
-            return np.concatenate([as_matrix(c.read(name)) for name in self.module.tensors])
+            return _stack([as_matrix(self._take(c, name)) for name in self.module.tensors])
 
         return History(self.weight, at(self.initial), at(self.previous))
 
@@ -86,6 +99,24 @@ class Views:
     def graph(self) -> WeightGraph:
         """Rows and columns as nodes, entries as edges."""
         return WeightGraph(self.weight)
+
+    @cached_property
+    def neurons(self) -> Neurons:
+        """Neurons and their outgoing weights: of this matrix, or of the network, read link by link."""
+        if self.module.kind == "network":
+            links = chain(self.checkpoint.tensors(), self.config)
+            return neurons(links, self._read)
+        return neurons_of(self.module.tensors[0], self.weight, self.checkpoint.tensors())
+
+    @cached_property
+    def neurons_pair(self) -> tuple[Neurons, Neurons]:
+        """Neurons now, and at the first checkpoint."""
+        if self.initial is None:
+            raise InputError("there is no first checkpoint to compare with")
+        if self.initial is self.checkpoint:
+            return self.neurons, self.neurons
+        first = Views(self.module, self.initial, config=self.config)
+        return self.neurons, first.neurons
 
     @cached_property
     def circuit(self) -> Circuit:

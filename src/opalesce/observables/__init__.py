@@ -9,5 +9,6 @@ FAMILIES: tuple[str, ...] = (
     "percolation",
     "flow",
     "pores",
+    "multifractal",
     "series",
 )

@@ -12,7 +12,18 @@ from opalesce.errors import InputError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-VIEWS = ("weight", "singular_values", "weight_pair", "graph", "circuit", "curve", "activations", "attention")
+VIEWS = (
+    "weight",
+    "singular_values",
+    "weight_pair",
+    "graph",
+    "neurons",
+    "neurons_pair",
+    "circuit",
+    "curve",
+    "activations",
+    "attention",
+)
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,8 @@ class Checkpoint(Protocol):
         """Headers only."""
         ...
 
-    def read(self, name: str) -> NDArray[np.generic]:
-        """One tensor; floating types come as float32 or float64, exactly."""
+    def read(self, name: str, index: int | None = None) -> NDArray[np.generic]:
+        """One tensor, or its entry `index` along the first side; F16 and BF16 as float32, exactly."""
         ...
 
     def fingerprint(self) -> str:

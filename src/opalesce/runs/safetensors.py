@@ -102,18 +102,27 @@ class SafetensorsCheckpoint:
         count = (entry.end - entry.begin) // dtype.itemsize
         return np.memmap(path, dtype, "r", entry.begin, (count,)), entry
 
-    def read(self, name: str) -> NDArray[np.generic]:
+    def read(self, name: str, index: int | None = None) -> NDArray[np.generic]:
         """One tensor as an owned array; F16 and BF16 come as float32, exactly.
+
+        `index` reads only that entry along the first dimension (one expert of a stack of them).
 
         Raises
         ------
         InputError
-            When there is no such tensor.
+            When there is no such tensor, or no such entry.
         FormatError
             When its dtype is refused (F8 and the like) or its file is broken.
         """
         flat, entry = self._flat(name)
-        return decode(flat, entry.dtype).reshape(entry.shape)
+        if index is None:
+            return decode(flat, entry.dtype).reshape(entry.shape)
+        if not entry.shape or not 0 <= index < entry.shape[0]:
+            raise InputError(
+                f"tensor {name!r} has no entry {index}", expected=f"shape {entry.shape}", got=str(index)
+            )
+        size = flat.size // entry.shape[0]
+        return decode(flat[index * size : (index + 1) * size], entry.dtype).reshape(entry.shape[1:])
 
     def sample(self, name: str) -> NDArray[np.generic]:
         """Flat sample of a tensor: all of it, or 8 evenly spread blocks of 512 elements."""

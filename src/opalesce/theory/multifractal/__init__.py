@@ -1,0 +1,1 @@
+"""Multifractal analysis: neurons (NeuroMFA), weighted graphs, series, and what is exactly known."""
