@@ -95,15 +95,18 @@ def _link(part: LinkPart, infos: list[TensorInfo], first: bool, slab: int | None
 
 
 def _plain(tensors: Mapping[str, TensorInfo]) -> tuple[ChainLink, ...]:
-    """Matrices and kernels in the order of names, each kept where its inputs are the outputs before."""
+    """The longest chain of matrices or kernels in the order of names, inputs of one the outputs before it."""
     order = sorted(tensors, key=lambda n: [(int(p) if p.isdigit() else -1, p) for p in re.split(r"(\d+)", n)])
-    links: list[ChainLink] = []
+    chains: list[list[ChainLink]] = []
     for name in order:
         info = tensors[name]
         usable = len(info.shape) in (2, 4) and _floating(info) and role_of(name).part == "other"
-        if usable and (not links or links[-1].sizes[0] == info.shape[1]):
-            links.append(ChainLink("plain", (name,), (info.shape[0],), info.shape[1]))
-    return tuple(links)
+        if usable:
+            open_ = next((c for c in chains if c[-1].sizes[0] == info.shape[1]), None)
+            if open_ is None:
+                chains.append(open_ := [])
+            open_.append(ChainLink("plain", (name,), (info.shape[0],), info.shape[1]))
+    return tuple(max(chains, key=len, default=[]))
 
 
 def as_links(w: NDArray[Any]) -> NDArray[Any]:

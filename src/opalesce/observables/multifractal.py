@@ -196,7 +196,7 @@ def multifractal_alpha0(neurons: Neurons) -> float:
 
     N_i(r) is 1 + edges of neuron i shorter than r; the window holds 2 % to 50 % of all edges. The mean of
     per-neuron dimensions, equal to the information dimension of boxes where there is scaling. Null: normal
-    weights, `theory.multifractal.neurons.gaussian_alpha0` (2.37 at 400 targets, R^2 0.94: there is no scaling
+    weights, `theory.multifractal.neurons.gaussian_alpha0` (2.35 at 400 targets, R^2 0.94: there is no scaling
     regime); heavier tails lower it. Needs neurons with more than 10 edges.
 
     Raises
@@ -219,8 +219,8 @@ def multifractal_width(neurons: Neurons) -> float:
 
     .. math:: w = \max_q \alpha(q) - \min_q \alpha(q), \quad |q| \le 3
 
-    Window and sums as `multifractal_alpha0`. A homogeneous network of short rows has a width too (0.45 for
-    normal 800 x 400 weights, 0.05 for 2000 x 3000): compare with shuffled entries of the same shape.
+    Window and sums as `multifractal_alpha0`. A homogeneous network of short rows has a width too (0.3 for
+    normal 800 x 400 weights, 0.04 for 2000 x 3000): compare with shuffled entries of the same shape.
 
     Raises
     ------
