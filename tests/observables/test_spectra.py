@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import integrate
 
 from opalesce.errors import InputError
 from opalesce.observables.spectra import (
     Spectrum,
     entropy_effective_rank,
-    marchenko_pastur_median,
     mp_outliers,
     participation_ratio,
     spectral_norm,
     spectrum,
     stable_rank,
-    tracy_widom_edge,
 )
 
 
@@ -84,34 +81,6 @@ def test_noise_at_1024_squared():
     assert participation_ratio(s) == pytest.approx(512, rel=0.01)
     assert entropy_effective_rank(s) == pytest.approx(1024 * np.exp(-0.5), rel=0.01)
     assert stable_rank(s) == pytest.approx(256, rel=0.03)
-
-
-def test_tracy_widom_edge_anchor():
-    # 02-structure C.3: N = 2048, M = 1024; the 99 % cut is 2.942 (E.12)
-    mu, scale = tracy_widom_edge(2048, 1024)
-    assert mu == pytest.approx(2.91338, abs=5e-6)
-    assert scale == pytest.approx(0.014199, abs=5e-7)
-    assert mu + 2.0234 * scale == pytest.approx(2.942, abs=5e-4)
-    with pytest.raises(InputError):
-        tracy_widom_edge(3, 4)
-
-
-@pytest.mark.parametrize("c", [0.05, 0.5, 0.99, 1.0])
-def test_marchenko_pastur_median_halves_the_law(c: float):
-    low, high = (1 - np.sqrt(c)) ** 2, (1 + np.sqrt(c)) ** 2
-
-    def density(x: float) -> float:
-        return np.sqrt(max((high - x) * (x - low), 0)) / (2 * np.pi * c * x)
-
-    upper, _ = integrate.quad(density, marchenko_pastur_median(c), high, limit=200)
-    assert upper == pytest.approx(0.5, abs=1e-5)
-
-
-def test_marchenko_pastur_median_of_a_square_matrix():
-    # 02-structure C.3: threshold 4/sqrt(3) at known noise, 2.858 medians at unknown: sqrt(m_1) is their ratio
-    assert np.sqrt(marchenko_pastur_median(1.0)) == pytest.approx(4 / np.sqrt(3) / 2.858, rel=2e-4)
-    with pytest.raises(InputError):
-        marchenko_pastur_median(1.5)
 
 
 def test_outliers_follow_the_bbp_threshold():

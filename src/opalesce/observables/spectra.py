@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -12,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from opalesce.errors import InputError
 from opalesce.observables.inputs import finite
 from opalesce.observables.registry import observable
-
-TRACY_WIDOM_99 = 2.0234  # 99 % point of the Tracy-Widom law, beta = 1 (Johnstone 2001, table 2)
+from opalesce.theory.random_matrix import TRACY_WIDOM_99, marchenko_pastur_median, tracy_widom_edge
 
 
 @dataclass(frozen=True)
@@ -193,49 +191,6 @@ def entropy_effective_rank(s: Spectrum, power: float = 2.0) -> float:
         return float("nan")
     p = p[p > 0]
     return float(np.exp(-(p * np.log(p)).sum()))
-
-
-@lru_cache(maxsize=256)
-def marchenko_pastur_median(c: float) -> float:
-    r"""Median of the Marchenko-Pastur law of ratio 0 < c <= 1 at unit variance.
-
-    With :math:`x = 1 + c - 2\sqrt c \cos\theta` the density becomes
-    :math:`(2/\pi) \sin^2\theta / x`, which is smooth up to c = 1.
-
-    Raises
-    ------
-    InputError
-        When c is outside (0, 1].
-    """
-    if not 0 < c <= 1:
-        raise InputError("Marchenko-Pastur ratio out of range", expected="0 < c <= 1", got=f"{c:g}")
-    edges = np.linspace(0.0, np.pi, 20001)
-    theta = (edges[1:] + edges[:-1]) / 2
-    density = (2 / np.pi) * np.sin(theta) ** 2 / (1 + c - 2 * np.sqrt(c) * np.cos(theta))
-    cdf = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
-    at = float(np.interp(0.5, cdf, edges))
-    return float(1 + c - 2 * np.sqrt(c) * np.cos(at))
-
-
-def tracy_widom_edge(long: int, short: int) -> tuple[float, float]:
-    r"""Centre and scale of the largest eigenvalue of :math:`W^T W`, entries of variance 1/N.
-
-    .. math::
-
-        \mu = (\sqrt{N-1} + \sqrt M)^2 / N, \quad
-        s = (\sqrt{N-1} + \sqrt M)\,(1/\sqrt{N-1} + 1/\sqrt M)^{1/3} / N
-
-    N the longer, M the shorter side (Johnstone 2001, theorem 1.1).
-
-    Raises
-    ------
-    InputError
-        Unless N >= M >= 1 and N >= 2.
-    """
-    if not (long >= short >= 1 and long >= 2):
-        raise InputError("no Tracy-Widom edge", expected="N >= M >= 1, N >= 2", got=f"{long}, {short}")
-    a, b = np.sqrt(long - 1), np.sqrt(short)
-    return float((a + b) ** 2 / long), float((a + b) * (1 / a + 1 / b) ** (1 / 3) / long)
 
 
 @observable(
