@@ -106,7 +106,7 @@ def _plain(tensors: Mapping[str, TensorInfo]) -> tuple[ChainLink, ...]:
             if open_ is None:
                 chains.append(open_ := [])
             open_.append(ChainLink("plain", (name,), (info.shape[0],), info.shape[1]))
-    return tuple(max(chains, key=lambda c: len(c), default=[]))
+    return tuple(sorted(chains, key=len)[-1]) if chains else ()
 
 
 def as_links(w: NDArray[Any]) -> NDArray[Any]:
