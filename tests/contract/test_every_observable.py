@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from opalesce.cite import cite, key_of, references
 from opalesce.errors import InputError
@@ -48,6 +49,8 @@ def raw(on: str, r: Rng, dtype: Any = np.float64, shape: tuple[int, int] = (N, M
     if on == "attention":
         a = np.tril(r.random((5, 3, 14, 14)) + 1e-3)
         return Attention((a / a.sum(-1, keepdims=True)).astype(dtype), r.integers(3, 9, 5))
+    if on == "activations":
+        return r.standard_normal((60, 40) if shape == (N, M) else shape).astype(dtype)
     if on == "curve":
         return r.standard_normal(30).astype(dtype)
     raise AssertionError(f"the contract does not know how to make the view {on!r}")
@@ -136,6 +139,10 @@ OTHER: dict[tuple[str, str], Callable[[Any, Rng], Any]] = {
     ("circuit", "residual_rotation"): _residual,
     ("circuit", "token_permutation"): lambda c, r: replace(c, embed=r.permutation(c.embed)),
     ("circuit", "embed_scale"): lambda c, r: replace(c, embed=c.embed * np.exp(r.normal())),
+    ("activations", "scale"): lambda x, r: x * float(np.exp(r.normal(0, 3))),
+    ("activations", "rotation"): lambda x, r: x @ orthogonal(r, x.shape[1]),
+    ("activations", "token_permutation"): lambda x, r: r.permutation(x),
+    ("activations", "channel_permutation"): lambda x, r: x[:, r.permutation(x.shape[1])],
     ("attention", "head_permutation"): _attention_heads,
     ("attention", "batch_permutation"): _batch,
 }
@@ -190,8 +197,19 @@ NULLS: dict[str, tuple[float, float]] = {
     "resistance_excess": (1.0, 0.02),
     "multifractal_alpha0": (gaussian_alpha0(400), 0.02),  # s.d. 0.007
 }
+CLOUDS: dict[str, tuple[float, float, tuple[int, int]]] = {  # value, relative tolerance, (points, channels)
+    "two_nn_dimension": (5.0, 0.06, (4000, 5)),  # s.d. 1.6 %, saturation 2 %
+    "local_mle_dimension": (5.0, 0.08, (4000, 5)),
+    "gride_dimension": (5.0, 0.08, (4000, 5)),
+    "rankme": (824.0, 0.01, (1024, 1024)),
+    "alpha_req": (0.0, 0.05, (40000, 60)),
+    "anisotropy": (0.0, 1e-3, (2000, 40)),  # s.d. sqrt(2/d)/n = 1.1e-4
+    "anisotropy_centred": (-1 / 2000, 1e-3, (2000, 40)),
+    "largest_channel_share": (1 / 40, 0.03 * 4, (2000, 40)),  # s.d. of one channel 3 %
+    "massive_ratio": (norm.isf(0.5 / (2000 * 40)) / 0.6745, 0.15, (2000, 40)),  # s.d. of a maximum 6 %
+}
 CLOSED = {"marchenko_pastur", "half_normal", "uniform_order"}  # nulls with a formula
-KNOWN_NULLS = CLOSED | {"twin", "random_orientation", "shuffle"}
+KNOWN_NULLS = CLOSED | {"isotropic_normal", "twin", "random_orientation", "shuffle"}
 
 
 @each
@@ -200,6 +218,11 @@ def test_null_value(item: Observable):
     if item.null == "random_orientation":  # best pair of random heads: near its baseline, never far above
         scores = [float(value(item, raw(item.on, np.random.default_rng(s)))) for s in range(40)]
         assert 0 < np.mean(scores) < 12**-0.5
+    if item.null == "isotropic_normal":
+        assert item.name in CLOUDS, "add its null value to CLOUDS, with the shape of the cloud"
+        expected, tolerance, shape = CLOUDS[item.name]
+        got = float(value(item, raw(item.on, np.random.default_rng(20), shape=shape)))
+        assert got == pytest.approx(expected, rel=tolerance, abs=tolerance if abs(expected) < 0.01 else 0)
     if item.null in CLOSED:
         assert item.name in NULLS, "add its null value to NULLS, with the formula of its docstring"
         expected, tolerance = NULLS[item.name]
@@ -255,6 +278,9 @@ ONE = {
     "participation_ratio": 1.0,
     "entropy_effective_rank": 1.0,
     "abs_mean": 0.7,
+    "massive_ratio": 1.0,
+    "largest_channel_share": 1.0,
+    "rankme": np.exp(-(1 + 1e-7) * np.log1p(1e-7)),
     "distance_from_initialisation": 0.0,
     "distance_from_previous": 0.0,
     "logged": 0.7,

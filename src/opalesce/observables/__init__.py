@@ -10,5 +10,7 @@ FAMILIES: tuple[str, ...] = (
     "flow",
     "pores",
     "multifractal",
+    "dimension",
+    "isotropy",
     "series",
 )
