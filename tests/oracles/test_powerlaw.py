@@ -1,4 +1,4 @@
-"""Agreement with the powerlaw package (Alstott, Bullmore and Plenz 2014) on its own data and on drawn points."""
+"""Agreement with the powerlaw package (Alstott, Bullmore and Plenz 2014): its data sets and drawn points."""
 
 from __future__ import annotations
 
