@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from opalesce.measure.cut import cuts
 from opalesce.measure.plan import modules
 from opalesce.measure.roles import role_of
 from opalesce.measure.views import Views
-from opalesce.observables.multifractal import sampled
+from opalesce.observables.multifractal import Neurons, paper_spectra, sampled
 from opalesce.runs.run import TensorInfo
 from opalesce.runs.safetensors import SafetensorsCheckpoint, write
 
@@ -189,3 +190,17 @@ def test_sampled_networks_follow_the_chain(tmp_path: Path):
         assert all(map(np.array_equal, mine, theirs))
     other = sampled(views.neurons, 4, sample=3)
     assert not np.array_equal(other[2][1], plan[2][1])
+
+
+def test_sampled_entries_are_those_of_the_whole(tmp_path: Path):
+    """Reading only the sampled rows gives the numbers of reading everything; experts in a stack as well."""
+    shapes = {k: tuple(8 * n for n in s) for k, s in NEOX.items()}
+    shapes[L.replace("3", "4") + "mlp.experts.gate_up_proj"] = (2, 64, 320)
+    shapes[L.replace("3", "4") + "mlp.experts.down_proj"] = (2, 160, 64)
+    _, views = views_of(tmp_path, shapes)
+    fast = views.neurons
+    whole = Neurons(tuple(replace(link, take=None) for link in fast.links))
+    assert all(link.take is not None for link in fast.links)
+    a, b = paper_spectra(fast, 16, 3), paper_spectra(whole, 16, 3)
+    assert [s.alpha0 for s in a] == [s.alpha0 for s in b]
+    assert np.array_equal(a[0].alpha, b[0].alpha)

@@ -117,8 +117,12 @@ def as_links(w: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(top * np.sqrt(((w / top) ** 2).sum(axis=tuple(range(2, w.ndim)))))
 
 
-def neurons(links: tuple[ChainLink, ...], read: Callable[..., NDArray[Any]]) -> Neurons:
-    """The view of a chain; `read(name, slab)` gives a stored tensor, one at a time."""
+def neurons(
+    links: tuple[ChainLink, ...],
+    read: Callable[..., NDArray[Any]],
+    rows: Callable[[str, NDArray[np.intp]], NDArray[Any]] | None = None,
+) -> Neurons:
+    """The view of a chain; `read(name, slab)` gives a stored tensor, `rows(name, index)` some of its rows."""
 
     def reader(link: ChainLink) -> Callable[[], NDArray[Any]]:
         def matrix() -> NDArray[Any]:
@@ -128,7 +132,24 @@ def neurons(links: tuple[ChainLink, ...], read: Callable[..., NDArray[Any]]) -> 
 
         return matrix
 
-    return Neurons(tuple(Link(c.part, c.sources, c.sizes, reader(c)) for c in links))
+    def taker(link: ChainLink) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[Any]] | None:
+        if rows is None or link.part == "plain":  # kernels are not stored as matrices
+            return None
+
+        def submatrix(sources: NDArray[np.intp], targets: NDArray[np.intp]) -> NDArray[Any]:
+            parts, at = [], 0
+            for name, size in zip(link.tensors, link.sizes, strict=True):
+                mine = targets[(targets >= at) & (targets < at + size)] - at
+                at += size
+                if link.inputs_first:
+                    parts.append(rows(name, sources + (link.slab or 0) * link.sources)[:, mine])
+                else:
+                    parts.append(rows(name, mine)[:, sources].T)
+            return np.concatenate(parts, axis=1)
+
+        return submatrix
+
+    return Neurons(tuple(Link(c.part, c.sources, c.sizes, reader(c), taker(c)) for c in links))
 
 
 def neurons_of(name: str, weight: NDArray[Any], tensors: Mapping[str, TensorInfo]) -> Neurons:

@@ -105,7 +105,7 @@ class Views:
         """Neurons and their outgoing weights: of this matrix, or of the network, read link by link."""
         if self.module.kind == "network":
             links = chain(self.checkpoint.tensors(), self.config)
-            return neurons(links, self._read)
+            return neurons(links, self._read, getattr(self.checkpoint, "rows", None))
         return neurons_of(self.module.tensors[0], self.weight, self.checkpoint.tensors())
 
     @cached_property

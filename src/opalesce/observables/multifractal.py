@@ -39,12 +39,15 @@ class Link:
         Neurons that they reach, matrix by matrix where several stand side by side.
     read : function
         Gives the matrix (sources, sum of sizes); called once per pass, and not kept.
+    take : function, optional
+        Gives the submatrix of some sources and targets without reading the rest.
     """
 
     part: LinkPart
     sources: int
     sizes: tuple[int, ...]
     read: Callable[[], NDArray[np.floating]]
+    take: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.floating]] | None = None
 
 
 def _held(w: NDArray[np.floating]) -> Link:
@@ -155,12 +158,19 @@ def _targets(link: Link, n: int, draw: Callable[[int, int], NDArray[np.intp]]) -
 
 
 def paper_spectra(
-    chain: Neurons, n: int = N, samples: int = SAMPLES, limit: int = LIMIT
+    chain: Neurons,
+    n: int = N,
+    samples: int = SAMPLES,
+    limit: int = LIMIT,
+    keep: list[list[NDArray[np.floating]]] | None = None,
 ) -> list[SingularitySpectrum]:
     """Published spectra of `samples` sampled networks of n neurons per hidden vector (2n in the MLP).
 
-    Every matrix is read once. Biases, norms and the constant attention step of the release are left out: its
-    edges have length 1, which the rule 1 < d excludes.
+    Every matrix is read once, or only its sampled entries where the source can give them. Biases, norms and
+    the constant attention step of the release are left out: its edges have length 1, which the rule 1 < d
+    excludes.
+
+    `keep`, when given, is filled with the sampled matrices of each network.
 
     Raises
     ------
@@ -169,10 +179,18 @@ def paper_spectra(
     """
     plans = [sampled(chain, n, s) for s in range(samples)]
     taken: list[list[NDArray[np.floating]]] = [[] for _ in plans]
-    for k, w in enumerate(chain.matrices()):
+    if keep is not None:
+        keep[:] = taken
+    for k, link in enumerate(chain.links):
+        take = link.take or _slicer(link)
         for mine, plan in zip(taken, plans, strict=True):
-            mine.append(w[np.ix_(*plan[k])])
+            mine.append(finite(take(*plan[k]), "a matrix of the network", ndim=2))
     return [legendre(paper_exponents(mine, limit), "backward") for mine in taken]
+
+
+def _slicer(link: Link) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.floating]]:
+    w = finite(link.read(), "a matrix of the network", ndim=2)
+    return lambda sources, targets: w[np.ix_(sources, targets)]
 
 
 def _mean(spectra: list[SingularitySpectrum]) -> tuple[float, float]:

@@ -124,6 +124,26 @@ class SafetensorsCheckpoint:
         size = flat.size // entry.shape[0]
         return decode(flat[index * size : (index + 1) * size], entry.dtype).reshape(entry.shape[1:])
 
+    def rows(self, name: str, index: NDArray[np.integer]) -> NDArray[np.generic]:
+        """Some rows of a tensor seen as (all other sides, last side), shape (len(index), last side).
+
+        Only they are read from disk.
+
+        Raises
+        ------
+        InputError
+            No such tensor, fewer than two sides, or rows out of range.
+        FormatError
+            As `read`.
+        """
+        flat, entry = self._flat(name)
+        if len(entry.shape) < 2 or not flat.size:
+            raise InputError(f"tensor {name!r} has no rows", expected="two sides", got=str(entry.shape))
+        table = flat.reshape(-1, entry.shape[-1])
+        if index.size and not 0 <= index.min() <= index.max() < len(table):
+            raise InputError(f"tensor {name!r} has {len(table)} rows", got=f"{index.min()} to {index.max()}")
+        return decode(table[index], entry.dtype)
+
     def sample(self, name: str) -> NDArray[np.generic]:
         """Flat sample of a tensor: all of it, or 8 evenly spread blocks of 512 elements."""
         flat, entry = self._flat(name)

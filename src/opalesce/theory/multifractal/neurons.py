@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from opalesce.errors import InputError
 from opalesce.theory.multifractal.balls import add_moments, integer_counts, log_counts
@@ -135,6 +136,23 @@ def neuron_dimensions(weight: ArrayLike, limit: int = 200) -> Array:
     return out
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sum_of_squares(w: NDArray[np.floating], top: float) -> float:
+    total = 0.0
+    for x in w.ravel():
+        y = np.float64(x) / top
+        total += y * y
+    return total
+
+
+def root_mean_square(w: NDArray[np.floating]) -> float:
+    """Root mean square in float64, safe against overflow; no copy is made of a contiguous array."""
+    if not w.size:
+        return 0.0
+    top = max(float(w.max()), -float(w.min()))
+    return top * float(np.sqrt(_sum_of_squares(w, top) / w.size)) if top > 0 else 0.0
+
+
 @dataclass
 class ScaleFree:
     """Scale-free sums over neurons: add matrices one by one, then ask for `exponents`.
@@ -161,12 +179,25 @@ class ScaleFree:
     def add(self, weight: ArrayLike) -> None:
         """Add the neurons of a finite matrix (sources, targets); a zero matrix adds none."""
         w, by_column = _layout(weight)
-        top = float(np.abs(w).max()) if w.size else 0.0
-        if top == 0.0:
+        rms = root_mean_square(w)
+        if rms == 0.0:
             return
-        rms = top * float(np.sqrt(np.mean(np.square(w / top), dtype=np.float64)))
         counts = np.zeros((w.shape[1] if by_column else w.shape[0], RADII + 1), np.int64)
         log_counts(w, by_column, rms, LOW, PER_OCTAVE, counts)
+        self.add_counts(counts)
+
+    def add_columns(self, pieces: Iterable[NDArray[np.floating]], rms: float) -> None:
+        """Add the columns of a matrix that comes in pieces of whole rows, its root mean square known."""
+        counts: NDArray[np.int64] | None = None
+        for piece in pieces:
+            if counts is None:
+                counts = np.zeros((piece.shape[1], RADII + 1), np.int64)
+            log_counts(piece, True, rms, LOW, PER_OCTAVE, counts)
+        if counts is not None:
+            self.add_counts(counts)
+
+    def add_counts(self, counts: NDArray[np.int64]) -> None:
+        """Add neurons by their edges per radius class, shape (neurons, classes)."""
         group = (self.dealt + np.arange(len(counts))) % self.groups
         self.edges += counts[counts.sum(axis=1) > LEAST].sum(axis=0)
         self.nodes += _add(counts, self.q, group, self.z)
