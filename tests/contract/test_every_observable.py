@@ -25,6 +25,7 @@ from opalesce.observables.registry import VIEWS, Observable
 from opalesce.observables.spectra import spectrum
 from opalesce.theory.multifractal.neurons import gaussian_alpha0
 from opalesce.theory.percolation.exact import layered_giant
+from opalesce.theory.random_matrix import marchenko_pastur_cdf, marchenko_pastur_edges
 
 ALL = sorted(registry.load().values(), key=lambda o: o.name)
 each = pytest.mark.parametrize("item", ALL, ids=[o.name for o in ALL])
@@ -179,6 +180,9 @@ def test_the_symmetry_check_can_fail():
 
 C = 0.5  # M / N of the noise matrix
 NOISE = (800, 400)
+GRID = np.linspace(*marchenko_pastur_edges(C), 20001)
+QUANTILES = np.interp((np.arange(4000) + 0.5) / 4000, marchenko_pastur_cdf(GRID, C), GRID)
+ERG = float((np.cumsum(np.log(QUANTILES[::-1])) >= 0).mean())  # share of the law with product one
 GIANT = layered_giant(NOISE, 2 / np.sqrt(800 * 400))
 NULLS: dict[str, tuple[float, float]] = {
     "spectral_norm": (np.sqrt(800) + np.sqrt(400), 0.02),
@@ -186,6 +190,12 @@ NULLS: dict[str, tuple[float, float]] = {
     "participation_ratio": (800 * 400 / 1200, 0.01),
     "entropy_effective_rank": (400 * np.exp(-C / 2), 0.01),
     "mp_outliers": (0.0, 0.0),
+    "mp_soft_rank": (1.0, 0.05),
+    "spacing_ratio": (0.5307, 0.08),  # standard error 0.27 / sqrt(400), 2.5 %
+    "log_norm": (np.log10(800 * 400), 0.001),
+    "spectral_entropy": (1 - C / 2 / np.log(400), 0.005),
+    "detx_num": (400 * ERG, 0.02),
+    "correlation_traps": (0.0, 0.0),
     "abs_mean": (np.sqrt(2 / np.pi), 0.01),
     "abs_cv": (np.sqrt(np.pi / 2 - 1), 0.01),
     "gini": (np.sqrt(2) - 1, 0.01),
@@ -275,6 +285,7 @@ ONE = {
     "norm": 0.7,
     "spectral_norm": 0.7,
     "stable_rank": 1.0,
+    "log_norm": np.log10(0.49),
     "participation_ratio": 1.0,
     "entropy_effective_rank": 1.0,
     "abs_mean": 0.7,

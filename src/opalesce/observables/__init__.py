@@ -3,6 +3,9 @@
 FAMILIES: tuple[str, ...] = (
     "norms",
     "spectra",
+    "bulk",
+    "tail_spectra",
+    "randomised",
     "entries",
     "circuits",
     "attention",

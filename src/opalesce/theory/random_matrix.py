@@ -68,7 +68,7 @@ def marchenko_pastur_density(x: ArrayLike, c: float, variance: float = 1.0) -> N
     return np.asarray(root / (2 * np.pi * c * variance * safe), np.float64)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=16)  # 320 kB each
 def _cumulative(c: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Angles and mass below them, :math:`x = 1 + c - 2\sqrt c\cos\theta`, for 0 < c <= 1.
 
@@ -98,6 +98,7 @@ def marchenko_pastur_cdf(x: ArrayLike, c: float, variance: float = 1.0) -> NDArr
     return np.asarray(np.interp(np.arccos(cosine), edges, mass), np.float64)
 
 
+@lru_cache(maxsize=1024)
 def marchenko_pastur_median(c: float) -> float:
     r"""Median of the Marchenko-Pastur law of ratio 0 < c <= 1 at unit variance.
 
