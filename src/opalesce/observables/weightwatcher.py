@@ -154,25 +154,23 @@ def _fit(x: Array) -> tuple[float, float, float, float, str]:
 
 
 def _fit_small(x: Array) -> tuple[float, float, float, float, str]:
-    r"""Fewer than 20 eigenvalues: :math:`1 + (n-1)/\sum\ln`, xmin at the least :math:`D - 0.868/\sqrt n`."""
-    best, found = np.inf, (np.nan, np.nan, np.nan, np.nan)
-    starts = range(max(1, x.size - SMALL_TAIL + 1))
-    for i in starts:
+    r"""Fewer than 20 eigenvalues: :math:`\alpha = 1 + (n-1)/\sum\ln`, tails of 8 or more, least D.
+
+    Its code also scores :math:`D - 0.868/\sqrt n`, and then takes the least D all the same.
+    """
+    found, least = (np.nan, np.nan, np.nan, np.nan), np.inf
+    for i in range(max(1, x.size - SMALL_TAIL + 1)):
         tail = x[i:]
         total = float(np.log(tail / tail[0]).sum())
-        if total <= 1e-12 or tail.size < 2:
+        if total <= 1e-12:
             continue
         alpha = 1 + (tail.size - 1) / total
         steps = np.arange(tail.size) / tail.size
         distance = float(np.abs(1 - (tail / tail[0]) ** (1 - alpha) - steps).max())
-        score = distance - 0.868 / np.sqrt(tail.size)
-        if score < best:
-            best = score
+        if distance < least:
+            least = distance
             found = (alpha, (alpha - 1) / np.sqrt(tail.size), distance, float(tail[0]))
-    return (
-        *found,
-        f"only {x.size} eigenvalues: WeightWatcher's rule for fewer than {SMALL}, for what it is worth",
-    )
+    return (*found, f"only {x.size} eigenvalues, fitted by WeightWatcher's rule for fewer than {SMALL}")
 
 
 def weightwatcher_cut(bulk: Bulk, shape: tuple[int, int], mean: float) -> float:
