@@ -18,6 +18,7 @@ from opalesce.errors import InputError
 from opalesce.observables import registry
 from opalesce.observables.attention import Attention
 from opalesce.observables.circuits import Circuit
+from opalesce.observables.moments import Moments
 from opalesce.observables.multifractal import Neurons
 from opalesce.observables.norms import History
 from opalesce.observables.percolation import WeightGraph
@@ -50,7 +51,7 @@ def raw(on: str, r: Rng, dtype: Any = np.float64, shape: tuple[int, int] = (N, M
     if on == "attention":
         a = np.tril(r.random((5, 3, 14, 14)) + 1e-3)
         return Attention((a / a.sum(-1, keepdims=True)).astype(dtype), r.integers(3, 9, 5))
-    if on == "activations":
+    if on in ("activations", "moments"):
         return r.standard_normal((60, 40) if shape == (N, M) else shape).astype(dtype)
     if on == "curve":
         return r.standard_normal(30).astype(dtype)
@@ -64,6 +65,8 @@ def view(on: str, x: Any) -> Any:
         return WeightGraph(x)
     if on == "neurons":
         return Neurons.of(x)
+    if on == "moments":
+        return Moments.of(x)
     if on == "neurons_pair":
         return tuple(map(Neurons.of, x))
     return History(*x) if on == "weight_pair" else x
@@ -150,8 +153,9 @@ OTHER: dict[tuple[str, str], Callable[[Any, Rng], Any]] = {
 
 
 def transformed(item: Observable, symmetry: str, x: Any, r: Rng) -> tuple[Any, float]:
-    if (item.on, symmetry) in OTHER:
-        return OTHER[item.on, symmetry](x, r), 1.0
+    cloud = ("activations" if item.on == "moments" else item.on, symmetry)
+    if cloud in OTHER:
+        return OTHER[cloud](x, r), 1.0
     if symmetry in MATRIX and item.on in MATRIX_VIEWS:
         f, factor = MATRIX[symmetry](r)
         return (tuple(map(f, x)) if item.on.endswith("_pair") else f(x)), factor
@@ -216,6 +220,18 @@ CLOUDS: dict[str, tuple[float, float, tuple[int, int]]] = {  # value, relative t
     "anisotropy": (0.0, 1e-3, (2000, 40)),  # s.d. sqrt(2/d)/n = 1.1e-4
     "anisotropy_centred": (-1 / 2000, 1e-3, (2000, 40)),
     "largest_channel_share": (1 / 40, 0.03 * 4, (2000, 40)),  # s.d. of one channel 3 %
+    "object_integrity": (1 - np.sqrt(2 / np.pi), 0.008, (4000, 300)),  # s.d. 2e-4, finite d 7e-4
+    "integrity_susceptibility": (1 - 3 / np.pi, 0.09, (4000, 300)),  # s.d. 2 %, finite d 2 %
+    "integrity_binder": (0.0, 0.15, (4000, 300)),  # x is skewed by 1/sqrt(d)
+    "residual_effective_rank": (300 * np.exp(-300 / 8000), 0.01, (4000, 300)),
+    "residual_participation_ratio": (300.0, 0.01, (4000, 300)),
+    "residual_stable_rank": (300 / (1 + np.sqrt(300 / 4000)) ** 2, 0.03, (4000, 300)),
+    "tail_fraction": (0.9, 0.01, (40000, 100)),
+    "tail_slope": (0.0, 0.08, (40000, 100)),  # the bulk is 10 % wide
+    "residual_outliers": (0.0, 0.0, (4000, 300)),
+    "marchenko_pastur_distance": (0.0, 0.02, (4000, 300)),
+    "spectral_gap": (0.0, 0.03, (4000, 300)),
+    "mean_share": (1 / 4000, 0.3, (4000, 300)),
     "massive_ratio": (norm.isf(0.5 / (2000 * 40)) / 0.6745, 0.15, (2000, 40)),  # s.d. of a maximum 6 %
 }
 CLOSED = {"marchenko_pastur", "half_normal", "uniform_order"}  # nulls with a formula
@@ -290,6 +306,7 @@ ONE = {
     "entropy_effective_rank": 1.0,
     "abs_mean": 0.7,
     "massive_ratio": 1.0,
+    "mean_share": 1.0,
     "largest_channel_share": 1.0,
     "rankme": np.exp(-(1 + 1e-7) * np.log1p(1e-7)),
     "distance_from_initialisation": 0.0,

@@ -13,6 +13,7 @@ FAMILIES: tuple[str, ...] = (
     "flow",
     "pores",
     "multifractal",
+    "order",
     "dimension",
     "isotropy",
     "series",

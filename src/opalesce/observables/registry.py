@@ -22,6 +22,7 @@ VIEWS = (
     "circuit",
     "curve",
     "activations",
+    "moments",
     "attention",
 )
 

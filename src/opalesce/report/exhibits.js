@@ -38,12 +38,35 @@ function picture(div, p) {
   pen.putImageData(data, 0, 0);
   div.replaceChildren(canvas);
 }
+function grid(div, p) {
+  const g = p.grid, next = div.closest(".plates").querySelectorAll(".plate[data-plate]");
+  const beside = [...next][[...next].indexOf(div) + 1];
+  const trace = { type: "heatmap", x: g.x.map((_, j) => j), y: g.y.map((_, i) => i), z: g.z, hoverinfo: "z", hoverongaps: false, showscale: true,
+    colorscale: [[0, colour("--card")], [1, colour("--transition")]], colorbar: { thickness: 8, outlinewidth: 0, nticks: 4, tickfont: { size: 10, color: colour("--soft") } } };
+  const every = Math.ceil(g.x.length / 6), skip = Math.ceil(g.y.length / 14);
+  const ticks = (names, n) => ({ tickmode: "array", tickvals: names.map((_, i) => i).filter((i) => i % n === 0), ticktext: names.filter((_, i) => i % n === 0) });
+  const layout = Object.assign(base(div, 250), { margin: { l: 96, r: 6, t: 18, b: 38 }, xaxis: Object.assign(axis(p.x, false, 0), ticks(g.x, every)), yaxis: Object.assign(axis("", false, 0), ticks(g.y, skip), { tickfont: { size: 9.5 } }) });
+  Plotly.react(div, [painted(trace)], layout, { displayModeBar: false, responsive: false, showTips: false });
+  if (!g.cells.length || !beside) return;
+  div.style.cursor = "pointer";
+  div.removeAllListeners && div.removeAllListeners("plotly_click");
+  div.on("plotly_click", (event) => {
+    const at = event.points[0], i = Math.round(at.y), j = Math.round(at.x), mine = spec[beside.dataset.plate];
+    spec[beside.dataset.plate] = Object.assign({}, mine, { traces: g.cells[i][j], marks: [] });
+    beside.dataset.shows = g.y[i] + " · " + g.x[j];
+    beside.setAttribute("aria-label", "spectrum of " + beside.dataset.shows);
+    const caption = beside.closest("figure").querySelector("figcaption");
+    caption.dataset.title = caption.dataset.title || caption.textContent;
+    caption.textContent = caption.dataset.title + ": " + beside.dataset.shows;
+    curves(beside, spec[beside.dataset.plate]);
+  });
+}
 function drawAll() {
   paint.refresh();
   document.querySelectorAll(".plate[data-plate]").forEach((div) => {
     if (!div.clientWidth) return;
     const p = spec[div.dataset.plate];
-    if (p.image) picture(div, p); else curves(div, p);
+    if (p.image) picture(div, p); else if (p.grid) grid(div, p); else curves(div, p);
     div.dataset.drawn = "yes";
   });
 }

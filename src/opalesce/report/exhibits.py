@@ -13,11 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from opalesce.report.clean import plotly_text
+from opalesce.report.heat import shorten, thin
 from opalesce.report.panels import floats, short
 from opalesce.report.tables import Table
 from opalesce.report.words import number
 
 Role = Literal["theory", "exact", "seen", "second", "third", "fourth", "null"]
+ROWS, COLUMNS = 60, 60  # cells of a grid that a plate can show apart
 # role -> colour token, line, marker: told apart in lightness and shape, never by hue alone
 STYLES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "theory": ("--ink", {"width": 1.5, "dash": "dot"}, None),
@@ -53,8 +55,26 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Coloured cells; a click on one draws its curves in the plate to the right.
+
+    Attributes
+    ----------
+    x, y : names of columns and rows
+    z : rows of numbers; not finite is blank
+    cells : rows of lists of curves, optional
+        What a click shows.
+    """
+
+    x: Sequence[str]
+    y: Sequence[str]
+    z: Sequence[Sequence[float]]
+    cells: Sequence[Sequence[Sequence[Series]]] = ()
+
+
+@dataclass(frozen=True)
 class Plate:
-    """One pair of axes: curves and marks, or an image (rows of integers, 0 is background)."""
+    """One pair of axes: curves and marks, a grid, or an image (rows of integers, 0 is background)."""
 
     title: str
     x: str
@@ -65,6 +85,7 @@ class Plate:
     log_y: bool = False
     y_range: tuple[float, float] | None = None
     image: Any = None
+    grid: Grid | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,8 @@ def _plate(p: Mapping[str, Any]) -> dict[str, Any]:
     titles = {k: plotly_text(p.get(k) or "") for k in ("x", "y")}
     if p.get("image") is not None:
         return {"image": np.asarray(p["image"], int).tolist(), **titles}
+    if p.get("grid"):
+        return {"grid": _grid(p["grid"]), **titles}
     marks = [
         {"x": m["x"], "low": m.get("low"), "high": m.get("high"), "label": plotly_text(m.get("label") or "")}
         for m in p.get("marks") or []
@@ -118,6 +141,23 @@ def _plate(p: Mapping[str, Any]) -> dict[str, Any]:
         "log_y": bool(p.get("log_y")),
         "y_range": p.get("y_range"),
         **titles,
+    }
+
+
+def _grid(g: Mapping[str, Any]) -> dict[str, Any]:
+    """Heat map and what its cells show; rows and columns beyond what a screen tells apart are thinned out."""
+    z = np.array([floats(row, len(g["x"])) for row in g["z"]])
+    rows, columns = thin(z.shape[0], ROWS), thin(z.shape[1], COLUMNS)
+    names = [plotly_text(n) for n in shorten([str(g["y"][i]) for i in rows])]
+    at = [plotly_text(str(g["x"][j])) for j in columns]
+    cells = g.get("cells") or []
+    return {
+        "x": at,
+        "y": names,
+        "z": [short(z[i, columns], 4) for i in rows],
+        "cells": [[[t for s in cells[i][j] for t in _traces(s)] for j in columns] for i in rows]
+        if cells
+        else [],
     }
 
 
@@ -150,6 +190,11 @@ def _traces(s: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _alt(p: Mapping[str, Any]) -> str:
     if p.get("image") is not None:
         return f"{p.get('title')}: an image of clusters"
+    if p.get("grid"):
+        z = np.array([floats(row, len(p["grid"]["x"])) for row in p["grid"]["z"]])
+        good = z[np.isfinite(z)]
+        span = f"from {number(good.min())} to {number(good.max())}" if good.size else "nothing finite"
+        return f"{p.get('title')}: {z.shape[0]} rows by {z.shape[1]} columns, {span}"
     said = []
     for s in p.get("series") or []:
         y = floats(s["y"], len(s["x"]))
@@ -161,6 +206,10 @@ def _alt(p: Mapping[str, Any]) -> str:
 
 
 def _table(p: Mapping[str, Any], most: int = 120) -> Table | None:
+    if p.get("grid"):
+        g = p["grid"]
+        lines = [[str(n), *(number(v) for v in row)] for n, row in zip(g["y"], g["z"], strict=True)]
+        return Table(str(p.get("title")), ["", *map(str, g["x"])], lines[:most])
     rows = []
     for s in p.get("series") or []:
         low, high = s.get("low") or [None] * len(s["x"]), s.get("high") or [None] * len(s["x"])
