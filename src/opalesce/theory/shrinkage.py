@@ -113,8 +113,9 @@ def ledoit_peche(eigenvalues: ArrayLike, c: float, width: float | None = None) -
 
     for c = M / n, n points in M dimensions (Ledoit and Peche 2011). The width is
     :math:`\eta = \lambda M^{-1/2}`, one for each eigenvalue, unless one for all is given: on covariances of
-    several levels that comes within 3 % of the best possible error, a common width within 5 to 10 %. On pure noise of unit covariance the result is near 1 throughout, while the sample's own
-    eigenvalues fill :math:`(1 \pm \sqrt c)^2`.
+    several levels that comes within 3 % of the best possible error, a common width within 5 to 10 %. On pure
+    noise of unit covariance the result is near 1 throughout, while the sample's own eigenvalues fill
+    :math:`(1 \pm \sqrt c)^2`.
 
     Parameters
     ----------
@@ -142,9 +143,7 @@ def ledoit_peche(eigenvalues: ArrayLike, c: float, width: float | None = None) -
     eta = np.maximum(x / np.sqrt(x.size), least) if width is None else np.full(x.size, float(width))
     out = np.empty_like(x)
     for start in range(0, x.size, 512):  # 512 rows of the M x M table at a time
-        z = x[start : start + 512] - 1j * eta
-        g = (1 / (z[:, None] - x)).mean(axis=1)
-        out[start : start + 512] = (
-            x[start : start + 512] / np.abs(1 - c + c * x[start : start + 512] * g) ** 2
-        )
+        rows = slice(start, start + 512)
+        g = (1 / ((x[rows] - 1j * eta[rows])[:, None] - x)).mean(axis=1)
+        out[rows] = x[rows] / np.abs(1 - c + c * x[rows] * g) ** 2
     return out
