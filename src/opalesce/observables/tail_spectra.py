@@ -92,9 +92,7 @@ def tail_distance(s: Spectrum) -> float:
     return float("nan") if fit is None else fit.distance
 
 
-@observable(
-    on="singular_values", unit="1", symmetries=MOVES, null="shuffle", source="martin2021predicting"
-)
+@observable(on="singular_values", unit="1", symmetries=MOVES, null="shuffle", source="martin2021predicting")
 def alpha_hat(s: Spectrum) -> float:
     r"""Alpha weighted by the logarithm of the largest eigenvalue ("alpha_weighted").
 
@@ -117,9 +115,7 @@ def log10_power_sum(log_values: NDArray[np.float64], power: float) -> float:
     return float((power * top + np.log(np.exp(power * (log_values - top)).sum())) / np.log(10))
 
 
-@observable(
-    on="singular_values", unit="1", symmetries=MOVES, null="shuffle", source="martin2021predicting"
-)
+@observable(on="singular_values", unit="1", symmetries=MOVES, null="shuffle", source="martin2021predicting")
 def log_alpha_norm(s: Spectrum) -> float:
     r"""Logarithm of the sum of eigenvalues to the power alpha.
 
