@@ -152,6 +152,16 @@ def test_bootstrap_accepts_power_laws_and_refuses_exponentials():
     assert 0 < error < 0.05
 
 
+def test_bootstrap_draws_as_many_tail_points_as_the_data_have():
+    # a body that is no power law below a tail that is one: p stays uniform, mean 0.5, error 0.29 / 4
+    r = np.random.default_rng(3)
+    p = []
+    for seed in range(16):
+        x = np.concatenate([r.uniform(0.6, 1.0, 300), pareto(3.0, 300, seed)])
+        p.append(goodness_of_fit(x, fit_power_law(x), r, 40)[0])
+    assert 0.25 < np.mean(p) < 0.75
+
+
 def test_discrete_bootstrap():
     r = np.random.default_rng(1)
     x = zipf(2.4, 2, 400, 7)
