@@ -10,7 +10,9 @@ import numpy as np
 WIDTH, BLOCKS, VOCABULARY = 2048, 16, 50304
 
 
-def shapes(width: int = WIDTH, blocks: int = BLOCKS, vocabulary: int = VOCABULARY) -> dict[str, tuple[int, int]]:
+def shapes(
+    width: int = WIDTH, blocks: int = BLOCKS, vocabulary: int = VOCABULARY
+) -> dict[str, tuple[int, int]]:
     """Matrices of the model."""
     out = {"gpt_neox.embed_in.weight": (vocabulary, width), "embed_out.weight": (vocabulary, width)}
     for i in range(blocks):
@@ -23,7 +25,9 @@ def shapes(width: int = WIDTH, blocks: int = BLOCKS, vocabulary: int = VOCABULAR
 
 
 def write_big(folder: Path, width: int = WIDTH, blocks: int = BLOCKS, vocabulary: int = VOCABULARY) -> int:
-    """Write `model.safetensors` and `config.json`; entries are Student t with 5 degrees of freedom. Parameters."""
+    """Write `model.safetensors` and `config.json`; entries are Student t with 5 degrees of freedom.
+    Parameters.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     table = shapes(width, blocks, vocabulary)
     header: dict[str, object] = {}

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.figures import ONE_THREAD, Figure
 
 os.environ.update(ONE_THREAD)
-PARTS = ("checking", "reading", "spectra", "weightwatcher", "false_alarms", "percolation")
+PARTS = ("checking", "reading", "spectra", "weightwatcher", "multifractal", "false_alarms", "percolation")
 PACKAGES = (
     "opalesce",
     "numpy",

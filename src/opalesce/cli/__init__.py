@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from opalesce.cli import npm, theory
+from opalesce.cli.audit import audit
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.terminal import Progress, print_json, say
@@ -223,6 +224,7 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
     say(entry(name))
 
 
+app.command("audit")(audit)
 app.command("percolate")(percolate)
 app.command("percolate-data")(percolate_data)
 app.add_typer(npm.app, name="npm")

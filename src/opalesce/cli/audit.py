@@ -52,7 +52,7 @@ def audit(
     run = open_run(source)
     with Progress() as progress:
         found = run_audit(run, step, limit, seed, STARTED, progress)
-        layers = audit_activations(source, run, prompts, seed, progress) if prompts is not None else None
+        layers = audit_activations(source, prompts, seed, progress) if prompts is not None else None
     document = _document(run.name, found, seed, layers)
     if out is not None:
         document["page"] = str(_write(document, found, layers, out))

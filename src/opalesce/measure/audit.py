@@ -27,6 +27,7 @@ from opalesce.runs.run import Checkpoint, Run, TensorInfo
 from opalesce.theory.multifractal.exponents import legendre
 from opalesce.theory.multifractal.neurons import paper_exponents
 
+
 @dataclass(frozen=True)
 class Audit:
     """What was found.
@@ -156,7 +157,7 @@ def audit(
 
 
 def _rate(side: int = 768) -> float:
-    """Operations per second of this machine, from a matrix of noise; compiles what is compiled on first use."""
+    """Operations per second of this machine, on a matrix of noise, after what is compiled on first use."""
     noise = np.random.default_rng(0).standard_normal((side, side))
     matrix_lines(noise[:64, :64], 0, np.random.default_rng(0))
     began = time.monotonic()

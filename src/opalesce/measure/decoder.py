@@ -18,8 +18,10 @@ from opalesce.errors import FormatError, InputError, MissingExtra
 try:
     import torch
     from torch import nn
-except ImportError as error:
-    raise MissingExtra("torch", "torch") from error
+
+    Base: Any = nn.Module
+except ImportError:  # importing this needs no torch, making a decoder does
+    Base = object
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Sizes:
             )
 
 
-class Norm(nn.Module):  # type: ignore[misc]
+class Norm(Base):  # type: ignore[misc]
     """x / rms(x) * weight."""
 
     def __init__(self, width: int, eps: float) -> None:
@@ -78,7 +80,7 @@ def _turn(x: Any, theta: float) -> Any:
     return x * cos + half * sin
 
 
-class Attention(nn.Module):  # type: ignore[misc]
+class Attention(Base):  # type: ignore[misc]
     """Causal self-attention with rotary positions."""
 
     def __init__(self, s: Sizes) -> None:
@@ -112,7 +114,7 @@ class Attention(nn.Module):  # type: ignore[misc]
         return self.o_proj(y.transpose(1, 2).reshape(x.shape[0], x.shape[1], -1))
 
 
-class Mlp(nn.Module):  # type: ignore[misc]
+class Mlp(Base):  # type: ignore[misc]
     """SwiGLU."""
 
     def __init__(self, s: Sizes) -> None:
@@ -126,7 +128,7 @@ class Mlp(nn.Module):  # type: ignore[misc]
         return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
-class Block(nn.Module):  # type: ignore[misc]
+class Block(Base):  # type: ignore[misc]
     """One layer: the residual stream plus attention, plus MLP, both after a norm."""
 
     def __init__(self, s: Sizes) -> None:
@@ -142,7 +144,7 @@ class Block(nn.Module):  # type: ignore[misc]
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
-class Trunk(nn.Module):  # type: ignore[misc]
+class Trunk(Base):  # type: ignore[misc]
     """Embedding, blocks and final norm, under the names of LLaMA."""
 
     def __init__(self, s: Sizes) -> None:
@@ -152,13 +154,15 @@ class Trunk(nn.Module):  # type: ignore[misc]
         self.norm = Norm(s.hidden_size, s.rms_norm_eps)
 
 
-class Decoder(nn.Module):  # type: ignore[misc]
+class Decoder(Base):  # type: ignore[misc]
     """Causal language model; `forward` takes token ids (n, t) and returns logits (n, t, vocabulary).
 
     Weights start normal with standard deviation 0.02, output projections with 0.02 / sqrt(2 layers).
     """
 
     def __init__(self, sizes: Sizes, seed: int = 0) -> None:
+        if Base is object:
+            raise MissingExtra("torch", "torch")
         super().__init__()
         self.sizes = sizes
         self.model = Trunk(sizes)

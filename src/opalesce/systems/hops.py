@@ -24,12 +24,16 @@ SIZES = {"small": (2, 48), "medium": (4, 64), "large": (6, 96)}  # layers, width
 
 @dataclass(frozen=True)
 class Hops:
-    """The corpus. `names` E, `cycle` n, `hops` largest k, `questions` per sequence."""
+    """The corpus. `names` E, `cycle` n, `hops` largest k, `questions` per sequence.
+
+    k hops are asked `rarer` times as often as k - 1: without easy questions small models learn none.
+    """
 
     names: int = 14
     cycle: int = 7
     hops: int = 4
     questions: int = 8
+    rarer: float = 0.5
     name: str = "hops"
 
     def __post_init__(self) -> None:
@@ -59,7 +63,8 @@ class Hops:
         walk = np.argsort(rng.random((n, E)), axis=1)[:, :c]  # the cycle, in its own order
         order = np.argsort(rng.random((n, c)), axis=1)
         pairs = np.stack([np.take_along_axis(np.roll(walk, -s, axis=1), order, 1) for s in (0, 1)], axis=2)
-        k = rng.integers(1, self.hops + 1, (n, q))
+        odds = self.rarer ** np.arange(self.hops)
+        k = 1 + rng.choice(self.hops, (n, q), p=odds / odds.sum())
         at = rng.integers(0, c, (n, q))
         to = rng.integers(0, c, (n, q)) if null else (at + k) % c
         asked = [E + k - 1, np.take_along_axis(walk, at, 1), np.take_along_axis(walk, to, 1)]
