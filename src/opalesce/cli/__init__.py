@@ -16,6 +16,7 @@ import typer
 
 from opalesce.cli import npm, theory
 from opalesce.cli.audit import audit
+from opalesce.cli.depth import depth
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.terminal import Progress, print_json, say
@@ -225,6 +226,7 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
 
 
 app.command("audit")(audit)
+app.command("depth")(depth)
 app.command("percolate")(percolate)
 app.command("percolate-data")(percolate_data)
 app.add_typer(npm.app, name="npm")

@@ -68,10 +68,30 @@ class Moments:
         x = np.asarray(finite(h, "the activations", ndim=2), np.float64)
         mean = x.mean(axis=0)
         off = x - mean
-        omega = integrity_of(x)
+        return cls(len(x), mean, off.T @ off, cls.of_integrity(x))
+
+    @staticmethod
+    def of_integrity(h: ArrayLike) -> Array:
+        """Attribute `integrity` of a batch (tokens, d) alone, where covariances are taken elsewhere.
+
+        Raises
+        ------
+        InputError
+            Not (n, d), empty or not finite.
+        """
+        omega = integrity_of(h)
         delta = omega[np.isfinite(omega)] - GAUSSIAN
-        powers = np.array([float(delta.size), *(float((delta**k).sum()) for k in (1, 2, 3, 4))])
-        return cls(len(x), mean, off.T @ off, powers)
+        return np.array([float(delta.size), *(float((delta**k).sum()) for k in (1, 2, 3, 4))])
+
+    def add(self, h: ArrayLike) -> Moments:
+        """Moments with one more batch (tokens, d).
+
+        Raises
+        ------
+        InputError
+            From `of` and `merge`.
+        """
+        return self.merge(Moments.of(h))
 
     def merge(self, other: Moments) -> Moments:
         """Moments of both sets of tokens together (Chan, Golub and LeVeque 1983).
