@@ -78,7 +78,11 @@ def check(
 def measure(
     run: One,
     observables: Annotated[
-        str | None, typer.Option("--observables", help="Names, separated by commas; default all.")
+        str | None,
+        typer.Option(
+            "--observables",
+            help="Names or families (multifractal, spectra, depth ...), by commas; default all of weights.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the results and the store.")] = Path(
         "measured"

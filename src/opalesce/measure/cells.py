@@ -6,12 +6,14 @@ import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from opalesce.errors import OpalesceError
+from opalesce.measure.layer_views import LayerViews, digest_of
 from opalesce.measure.plan import Module
 from opalesce.measure.store import Result, Store, digest
 from opalesce.measure.views import Views
@@ -35,6 +37,7 @@ class Task:
     previous: Checkpoint | None = None
     past: tuple[str, str] = ("", "")
     config: Mapping[str, object] = field(default_factory=dict)
+    prompts: Path | None = None
     store: Store | None = None
     throw: bool = False
 
@@ -50,6 +53,8 @@ def keys(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str,
             inputs.append(task.config.get("heads"))
         if module.cut is not None:
             inputs.append(asdict(module.cut))
+        if module.layer is not None and task.prompts is not None:
+            inputs += [module.layer, digest_of(task.prompts)]
         out[item.name] = digest(inputs, item.name, item.version, item.parameters)
     return out
 
@@ -93,7 +98,9 @@ def known(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str
     return {name: stored[k] for name, k in keys(task, module, items).items() if k in stored}
 
 
-def _cell(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str, Result]:
+def _cell(
+    task: Task, module: Module, items: tuple[Observable, ...], layers: LayerViews | None
+) -> dict[str, Result]:
     done = known(task, module, items)
     left = tuple(item for item in items if item.name not in done)
     if not left:
@@ -103,7 +110,7 @@ def _cell(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str
         why = Result(math.nan, f"step {task.checkpoint.step:g} has no tensor {missing[0]!r}")
         return done | {item.name: why for item in left}
     todo = keys(task, module, left)
-    views = Views(module, task.checkpoint, task.initial, task.previous, task.config)
+    views = Views(module, task.checkpoint, task.initial, task.previous, task.config, layers)
     fresh = {item.name: evaluate(item, views, todo[item.name], task.throw) for item in left}
     if task.store:
         path = task.store.path(task.fingerprint, module.name, todo)
@@ -114,10 +121,11 @@ def _cell(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str
 def run_task(task: Task) -> Results:
     """All cells of one checkpoint, BLAS held to one thread so that workers do not fight over cores."""
     out: Results = {}
+    layers = None if task.prompts is None else LayerViews(task.checkpoint, task.config, task.prompts)
     with threadpool_limits(limits=1):
         for module, items in task.wanted:
             try:
-                out[module.name] = _cell(task, module, items)
+                out[module.name] = _cell(task, module, items, layers)
             except (OpalesceError, OSError, MemoryError) as error:
                 if task.throw:
                     raise

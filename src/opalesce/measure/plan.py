@@ -11,17 +11,19 @@ from typing import Literal
 from opalesce.errors import FormatError, InputError
 from opalesce.measure.chain import chain
 from opalesce.measure.cut import Cut, cuts
-from opalesce.observables import FAMILIES
+from opalesce.measure.layer_views import depth_of, prompts_of
+from opalesce.observables import FAMILIES, GROUPS
 from opalesce.observables.registry import Observable, load
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 
-Kind = Literal["tensor", "group", "network", "model"]
-KINDS: tuple[Kind, ...] = ("tensor", "group", "network", "model")
+Kind = Literal["tensor", "group", "network", "model", "layer"]
+KINDS: tuple[Kind, ...] = ("tensor", "group", "network", "model", "layer")
 VIEWS_OF: dict[Kind, tuple[str, ...]] = {
     "tensor": ("weight", "singular_values", "weight_pair", "graph", "neurons", "neurons_pair"),
     "group": ("weight", "singular_values", "weight_pair", "graph"),
     "network": ("neurons", "neurons_pair"),
     "model": ("circuit",),
+    "layer": ("activations", "moments"),
 }
 _QK = re.compile(r"^(?P<head>.*?)(?P<which>[qk])(?P<tail>(_proj)?(\.weight)?)$")
 
@@ -32,13 +34,15 @@ class Module:
 
     `tensor`: one matrix, or the part of a stored tensor that `cut` takes (`...query_key_value.weight#q`).
     `group`: several, stacked by rows (`layer0.qk`: Q over K). `network`: all matrices that lead from neurons
-    to neurons, block by block. `model`: all that a circuit view needs.
+    to neurons, block by block. `model`: all that a circuit view needs. `layer`: the residual stream after
+    block number `layer`, on the prompts of the run.
     """
 
     name: str
     kind: Kind
     tensors: tuple[str, ...]
     cut: Cut | None = None
+    layer: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def plan(run: Run, observables: Sequence[str] | None) -> Plan:
     """
     registry = load()
     parts = modules(run.checkpoints, run.config)
+    if observables is not None and prompts_of(run) is not None and not isinstance(observables, str):
+        parts += tuple(Module(f"layer {i}", "layer", (), layer=i) for i in range(depth_of(run)))
     views = {v for m in parts for v in VIEWS_OF[m.kind]}
     if observables is None:
         chosen = tuple(o for o in registry.values() if o.on in views and o.name not in run.curves)
@@ -157,7 +163,7 @@ def plan(run: Run, observables: Sequence[str] | None) -> Plan:
         elif name in registry:
             _applies(registry[name], views, run)
             picked[name] = registry[name]
-        elif name in FAMILIES:
+        elif name in FAMILIES or name in GROUPS:
             picked |= _family(name, registry, views, run)
         else:
             raise _unknown(name, run, registry)
@@ -168,7 +174,8 @@ def _family(
     name: str, registry: Mapping[str, Observable], views: set[str], run: Run
 ) -> dict[str, Observable]:
     """All observables of a family (`spectra`, `multifractal`) whose view this run gives."""
-    of = {k: o for k, o in registry.items() if o.function.__module__ == f"opalesce.observables.{name}"}
+    homes = {f"opalesce.observables.{family}" for family in GROUPS.get(name, (name,))}
+    of = {k: o for k, o in registry.items() if o.function.__module__ in homes}
     found = {k: o for k, o in of.items() if o.on in views}
     if not found:
         _applies(next(iter(of.values())), views, run)
@@ -181,7 +188,11 @@ def _applies(item: Observable, views: set[str], run: Run) -> None:
             f"{item.name} cannot be measured on run {run.name!r}",
             expected=f"a run that gives the view {item.on!r}, or a logged column {item.name!r}",
             got=f"views {sorted(views) or 'none'} and columns {sorted(run.curves) or 'none'}",
-            fix="leave it out, or log it during training",
+            fix=(
+                "put prompts.jsonl beside LLaMA checkpoints, or: opalesce depth MODEL --prompts FILE"
+                if item.on in ("activations", "moments")
+                else "leave it out, or log it during training"
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError, OpalesceError, StoreError
 from opalesce.measure.cells import Results, Task, known, one_line, run_task
+from opalesce.measure.layer_views import prompts_of
 from opalesce.measure.plan import Plan, plan
 from opalesce.measure.store import Result, Store
 from opalesce.observables.registry import Observable
@@ -141,6 +142,7 @@ def _tasks(
             previous=run.checkpoints[before] if before is not None else None,
             past=(fingerprints[first][0], fingerprints[before][0] if before is not None else ""),
             config=dict(run.config),
+            prompts=prompts_of(run),
             store=store,
             throw=throw,
         )

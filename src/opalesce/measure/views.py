@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError
 from opalesce.measure.chain import chain, neurons, neurons_of
+from opalesce.measure.layer_views import LayerViews
 from opalesce.measure.plan import VIEWS_OF, Module
 from opalesce.observables.circuits import Circuit
 from opalesce.observables.multifractal import Neurons
@@ -44,10 +45,12 @@ class Views:
         initial: Checkpoint | None = None,
         previous: Checkpoint | None = None,
         config: Mapping[str, object] | None = None,
+        layers: LayerViews | None = None,
     ) -> None:
         self.module, self.checkpoint = module, checkpoint
         self.initial, self.previous = initial, previous
         self.config = config or {}
+        self.layers = layers
         self.digests: dict[str, str] = {}
 
     def get(self, view: str) -> Any:
@@ -60,6 +63,9 @@ class Views:
         """
         if view not in VIEWS_OF[self.module.kind]:
             raise InputError(f"no view {view!r} is made from weights")
+        if self.module.layer is not None:
+            assert self.layers is not None  # the plan makes layers only where there are prompts
+            return self.layers.get(view, self.module.layer)
         return getattr(self, view)
 
     def _take(self, checkpoint: Checkpoint, name: str) -> NDArray[Any]:

@@ -18,3 +18,9 @@ FAMILIES: tuple[str, ...] = (
     "isotropy",
     "series",
 )
+# names that stand for several families on the command line
+GROUPS: dict[str, tuple[str, ...]] = {
+    "spectra": ("spectra", "bulk", "tail_spectra", "randomised"),
+    "depth": ("order", "dimension", "isotropy"),
+    "geometry": ("dimension", "isotropy"),
+}
