@@ -12,7 +12,7 @@ def _read(out: Path, start: str) -> list[dict[str, Any]]:
     return [json.loads(p.read_text()) for p in sorted(out.glob(f"{start}-*.json"))]
 
 
-def _table(head: list[str], rows: list[list[Any]]) -> str:
+def markdown(head: list[str], rows: list[list[Any]]) -> str:
     def show(v: Any) -> str:
         return "" if v is None else f"{v:.3f}" if isinstance(v, float) else str(v)
 
@@ -30,7 +30,7 @@ def _confusion(rows: list[dict[str, Any]]) -> str:
     for n in names:
         count = sum(total[n].values())
         body.append([n, count, *[total[n][k] for k in names], total[n][n] / count if count else None])
-    return _table(["planted", "runs", *names, "recall"], body)
+    return markdown(["planted", "runs", *names, "recall"], body)
 
 
 def write_tables(out: Path, target: Path) -> None:
@@ -44,11 +44,11 @@ def write_tables(out: Path, target: Path) -> None:
         parts.append("## False alarms at alpha = 0.05 (M2 over M1)\n")
         rows.sort(key=lambda r: (r["n"], r["kind"]))
         keys = ["n", "kind", "series", "rejection", "standard_error", "smooth_rejection"]
-        parts.append(_table([*keys[:-1], "M1 over M0"], [[r[k] for k in keys] for r in rows]))
+        parts.append(markdown([*keys[:-1], "M1 over M0"], [[r[k] for k in keys] for r in rows]))
     if rows := _read(out, "worst-smooth"):
         parts.append("Members of the smooth class, scanned for the worst; the same noise under each.\n")
         keys = ["n", "members", "series", "worst", "best"]
-        parts.append(_table(keys, [[r[k] for k in keys] for r in sorted(rows, key=lambda r: r["n"])]))
+        parts.append(markdown(keys, [[r[k] for k in keys] for r in sorted(rows, key=lambda r: r["n"])]))
     if rows := _read(out, "power"):
         parts.append("## Power for a sharp step, by height in marginal standard deviations\n")
         heights = sorted({r["height"] for r in rows})
@@ -57,7 +57,7 @@ def write_tables(out: Path, target: Path) -> None:
             [n, "white" if phi == 0 else f"AR(1) {phi}", *[find.get((n, phi, h)) for h in heights]]
             for n, phi in sorted({(r["n"], r["phi"]) for r in rows})
         ]
-        parts.append(_table(["n", "noise", *map(str, heights)], body))
+        parts.append(markdown(["n", "noise", *map(str, heights)], body))
     if rows := _read(out, "coverage"):
         parts.append(
             "## Coverage of the 90 % place interval (n = 61)\n\n`raw` is the inverted test; `printed` is "
@@ -75,7 +75,7 @@ def write_tables(out: Path, target: Path) -> None:
             "median_length",
         ]
         rows.sort(key=lambda r: (r["phi"], r["height"], r["width"]))
-        parts.append(_table(keys, [[r[k] for k in keys] for r in rows]))
+        parts.append(markdown(keys, [[r[k] for k in keys] for r in rows]))
     if rows := _read(out, "confusion"):
         parts.append("## Planted verdicts\n")
         parts.append(_confusion(rows))
