@@ -232,6 +232,8 @@ CLOUDS: dict[str, tuple[float, float, tuple[int, int]]] = {  # value, relative t
     "marchenko_pastur_distance": (0.0, 0.02, (4000, 300)),
     "spectral_gap": (0.0, 0.03, (4000, 300)),
     "mean_share": (1 / 4000, 0.3, (4000, 300)),
+    "giant_cluster_radius": (1.16, 0.06, (500, 5)),  # simulated, s.d. 0.02
+    "magnitude_spread": (np.log2(norm.isf(0.005) / norm.isf(0.25)), 0.065, (4000, 60)),  # a bin is 0.125
     "massive_ratio": (norm.isf(0.5 / (2000 * 40)) / 0.6745, 0.15, (2000, 40)),  # s.d. of a maximum 6 %
 }
 CLOSED = {"marchenko_pastur", "half_normal", "uniform_order"}  # nulls with a formula

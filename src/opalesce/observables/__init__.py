@@ -16,11 +16,13 @@ FAMILIES: tuple[str, ...] = (
     "order",
     "dimension",
     "isotropy",
+    "magnitudes",
+    "cloud",
     "series",
 )
 # names that stand for several families on the command line
 GROUPS: dict[str, tuple[str, ...]] = {
     "spectra": ("spectra", "bulk", "tail_spectra", "randomised"),
-    "depth": ("order", "dimension", "isotropy"),
-    "geometry": ("dimension", "isotropy"),
+    "depth": ("order", "dimension", "isotropy", "magnitudes", "cloud"),
+    "geometry": ("dimension", "isotropy", "cloud"),
 }
