@@ -1,4 +1,4 @@
-"""Does order along depth go with multi-step reasoning? Three sizes and a twin of the `hops` system, judged.
+"""Does order along depth go with multi-step reasoning? Four sizes and a twin of the `hops` system, judged.
 
 `python -m benchmarks.hops --out validation/hops [--device cuda]` trains what is not there yet (on two CPU
 cores about an hour; on one GPU six minutes) and writes `hops.json` and `docs/hops.md`.
@@ -36,14 +36,14 @@ WEIGHTS = (
 
 def training(size: str, device: str) -> Training:
     """Settings per size: batches of 512 on a GPU, of 64 on a CPU."""
-    rate = 1e-3 if size == "large" else 2e-3
+    rate = 1e-3 if size in ("large", "deep") else 2e-3
     if device == "cpu":
         return Training(steps=12_000, batch=64, learning_rate=rate, warmup=500, held_out=2048)
     return Training(steps=15_000, batch=512, learning_rate=rate, warmup=500, held_out=2048)
 
 
 def runs(home: Path, device: str) -> dict[str, Path]:
-    """Folders of the three sizes and of the medium twin, trained where missing."""
+    """Folders of the sizes and of the medium twin, trained where missing."""
     corpus, out = Hops(), {}
     for name in (*SIZES, "medium_null"):
         size, null = name.removesuffix("_null"), name.endswith("_null")
@@ -153,7 +153,7 @@ def page(rows: list[dict[str, Any]], tested: list[dict[str, Any]], verdicts: lis
         [[v["run"], str(v["verdict"]), _span(v), v["reason"]] for v in verdicts],
     )
     text += "\n## Given step, weight norm and compute\n\nRank correlation with the log probability of the "
-    text += "answer, three sizes together; null: circular shifts within runs.\n\n"
+    text += "answer, four sizes together; null: circular shifts within runs.\n\n"
     head = ["quantity", "hops", "plain", "partial", "90 % interval", "90 % of the null", "p"]
     body = []
     for t in tested:

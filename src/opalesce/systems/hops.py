@@ -19,7 +19,7 @@ from opalesce.errors import InputError
 from opalesce.measure.decoder import Sizes
 from opalesce.systems.lm import Tokens, mean_and_error
 
-SIZES = {"small": (2, 48), "medium": (4, 64), "large": (6, 96)}  # layers, width
+SIZES = {"small": (2, 48), "medium": (4, 64), "large": (6, 96), "deep": (14, 64)}  # layers, width
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def _bases(at: Array, y: Array, error: Array, fit: Array) -> dict[str, tuple[Arr
     middle = (at[1:] + at[:-1]) / 2
 
     def best(make: Callable[[float], list[Array]]) -> Array:
-        options = [np.column_stack([one, *make(c)]) for c in middle[1:-1]]
+        inside = middle[1:-1] if len(middle) > 2 else middle
+        options = [np.column_stack([one, *make(c)]) for c in inside]
         return options[int(np.argmin([_rss(x, y, error) for x in options]))]
 
     out = {
