@@ -38,8 +38,8 @@ class CriticalDepth:
     reason : str
         Why, in one sentence.
     place, width : Estimate
-        gamma_c and w of :math:`y_0 + A/(1 + e^{-(\gamma - \gamma_c)/w})`, 90 % over resampled prompts. Beside
-        smooth curves where a sharp change is claimed, alone where not.
+        gamma_c and w of :math:`y_0 + A/(1 + e^{-(\gamma - \gamma_c)/w})`, 90 % over resampled prompts. Of the
+        curve alone; where a sharp change is found and BIC wants more than a logistic, beside a spline.
     height : Estimate
         A, in the units of y.
     jump : float
@@ -118,6 +118,7 @@ def critical_depth(
     real = float((np.abs(mean - level) / error).max())
     p_change = float((1 + (spread.max(axis=1) >= real).sum()) / (1 + draws))
     p_sharp = support = float("nan")
+    scores = bic(at, mean, error, fit)
     if layers < MIN_POINTS:
         verdict = Verdict.CANNOT_TELL
         why = f"{layers} layers, and {MIN_POINTS} are needed to tell a sharp change from a smooth one"
@@ -125,7 +126,7 @@ def critical_depth(
         null = table(at, LINEAR_SHARE * float(at[-1] - at[0]), error)
         p_sharp = null.p_value(float(null.design.statistics(mean[:, None])[0][0]), resolve=alpha)
         support = _support(null.design, means)
-        if p_sharp <= alpha:
+        if p_sharp <= alpha and min(scores, key=lambda k: scores[k]) not in ("logistic", "step"):
             place, width, height = _beside(null.design, mean, means, n)
         limit = float(at[-1] - at[0]) / (layers - 1)
         verdict, why = _judge(p_sharp, p_change, support, width, limit, alpha)
@@ -140,7 +141,7 @@ def critical_depth(
         p_sharp,
         p_change,
         support,
-        bic(at, mean, error, fit),
+        scores,
         cross_validation(at, own, level, error, rng),
         layers,
         n,
@@ -201,7 +202,8 @@ def _beside(design: Design, mean: Array, means: Array, n: int) -> tuple[Estimate
     gap = design.spacing
     u = design.u
     places = np.clip(fit.place + np.arange(-3, 3.0001, 0.05) * gap, u[1], u[-2])
-    widths = np.geomspace(0.05 * gap, design.wstar / 2, 24)
+    top = max(design.wstar, 3 * LOGISTIC_1090 * gap)  # well above 1/L, so that the grid decides nothing
+    widths = np.geomspace(0.05 * gap, top, 40)
     fine = design.recandidate(places, widths, keep=[fit.noise])
     column = fine.fit(mean)
     _, where = fine.best(means.T)
