@@ -101,10 +101,9 @@ def claims(rows: list[dict[str, Any]], parameters: dict[str, int]) -> list[dict[
             y = np.array([r[f"hop{hop}_logp"] for r in real])
             found = partial_rank_correlation(x, y, known, run, np.random.default_rng(hop))
             p = found.partial
-            out.append(
-                {"x": name, "hop": hop, "plain": found.plain, "partial": p.value, "low": p.low, "high": p.high,
-                 "null_low": found.null[0], "null_high": found.null[1], "p": found.p_value, "n": p.n}
-            )  # fmt: skip
+            line = {"x": name, "hop": hop, "plain": found.plain, "partial": p.value, "n": p.n}
+            line |= {"low": p.low, "high": p.high, "p": found.p_value}
+            out.append(line | {"null_low": found.null[0], "null_high": found.null[1]})
     return out
 
 
