@@ -64,7 +64,9 @@ def depth(
         places = {f.curve: _numbers(f.found.place) for f in found if f.found and f.verdict == "TRANSITION"}
         drawn = {f.curve: panel(ds, f.curve) for f in found}
         exhibit = depth_exhibit(ds["gamma"].values.tolist(), drawn, places)
-        document["page"] = str(write_exhibits([exhibit], out, "Order along depth", lines(document), "depth"))
+        document["page"] = str(
+            write_exhibits([exhibit], out, "Order along depth", lines(document), "depth-figures")
+        )
     if as_json:
         print_json(document)
         return

@@ -94,7 +94,8 @@ def _one(ds: Any, curve: str, rng: np.random.Generator, alpha: float, draws: int
     by = ds[f"{curve}_by_{unit}"]
     raw = look(kept(by.sel(stream="raw").values))
     if raw is None:
-        return DepthVerdict(curve, Verdict.CANNOT_TELL, "too few prompts for this curve", None, {})
+        why = "too few prompts for this curve (an intrinsic dimension takes 64)"
+        return DepthVerdict(curve, Verdict.CANNOT_TELL, why, None, {})
     if raw.verdict is not Verdict.TRANSITION:
         return DepthVerdict(curve, raw.verdict, raw.reason, raw, {})
     seen: dict[str, CriticalDepth] = {}
