@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from opalesce.measure.decoder import Decoder, Sizes  # noqa: E402
 from opalesce.measure.heads import attention_energy  # noqa: E402
 from opalesce.measure.maps import flow, orbit  # noqa: E402
+from tests.measure.library import library_model  # noqa: E402
 
 SIZES = Sizes(20, 16, 24, 3, 2)
 TOKENS = [1, 5, 3, 7, 2]
@@ -42,18 +43,6 @@ def test_an_orbit_of_the_librarys_models(kind):
         for readout, state in zip(way.readouts, way.states, strict=True):
             assert torch.allclose(readout(state), logits, atol=1e-5)
     assert np.isfinite(flow(model, TOKENS).exponents).all()
-
-
-def library_model(kind: str):
-    library = pytest.importorskip("transformers")
-    common = {"vocab_size": 20, "use_cache": False, "bos_token_id": 0, "eos_token_id": 0}
-    if kind == "gpt2":
-        config = library.GPT2Config(n_embd=16, n_layer=3, n_head=2, n_positions=32, **common)
-    else:
-        sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
-        config = library.AutoConfig.for_model(kind, **sizes, **common)
-    torch.manual_seed(0)
-    return library.AutoModelForCausalLM.from_config(config).float().eval()
 
 
 def test_flow_of_a_small_decoder():

@@ -16,6 +16,7 @@ import numpy as np
 from opalesce.errors import FormatError, InputError, MissingExtra
 
 Encode = Callable[[str], list[int]]
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
 def load_model(folder: Path) -> tuple[Any, Encode | None]:
@@ -81,6 +82,7 @@ def _transformers() -> Any:
 
 def _from_transformers(folder: Path) -> tuple[Any, Encode | None]:
     library = _transformers()
+    library.utils.logging.disable_progress_bar()
     try:
         model = library.AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
@@ -91,8 +93,12 @@ def _from_transformers(folder: Path) -> tuple[Any, Encode | None]:
             expected="a config that the transformers library knows, and weights that fit it",
             got=str(error).splitlines()[0],
         ) from error
+    finally:
+        library.utils.logging.enable_progress_bar()
     model = model.float().eval()
     model.config.use_cache = False
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        return model, None  # the library would make one of nothing
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, ImportError):

@@ -143,11 +143,12 @@ class Reservoir:
         """Offer rows (n, d), each with a label (the number of its prompt)."""
         for row, label in zip(rows, labels, strict=True):
             self.seen += 1
-            at = len(self.rows) if len(self.rows) < self.size else int(self.rng.integers(self.seen))
-            if at == len(self.rows):
+            if len(self.rows) < self.size:
                 self.rows.append(row.copy())
                 self.labels.append(label)
-            elif at < self.size:
+                continue
+            at = int(self.rng.integers(self.seen))
+            if at < self.size:
                 self.rows[at], self.labels[at] = row.copy(), label
 
     @property
