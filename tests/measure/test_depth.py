@@ -14,6 +14,7 @@ from opalesce.observables.order import residual_effective_rank, residual_partici
 torch = pytest.importorskip("torch")
 from opalesce.measure.decoder import Decoder, Sizes  # noqa: E402
 from opalesce.measure.depth import depth, depth_of_shards  # noqa: E402
+from opalesce.measure.depth_sums import Plan, Sums  # noqa: E402
 from opalesce.measure.record import record  # noqa: E402
 from tests.measure.library import library_model  # noqa: E402
 
@@ -67,6 +68,19 @@ def test_pseudo_values_of_groups_have_the_jackknife_error():
     assert by.mean(0) == pytest.approx(line)
     half = (ds.residual_effective_rank_high - ds.residual_effective_rank_low).sel(stream="raw").values / 2
     assert half == pytest.approx(1.753 * by.std(0, ddof=1) / 4, rel=1e-3)  # t of 15 degrees of freedom
+
+
+def test_pseudo_values_are_those_of_the_jackknife():
+    parts = [np.random.default_rng(s).standard_normal((30, 6)) * [3, 1, 1, 1, 1, 1] for s in range(5)]
+    sums = Sums(Plan(np.arange(5)), layers=1, width=6)
+    sums.groups = {("raw", 0, g): Moments.of(x) for g, x in enumerate(parts)}
+    line, by = sums.curve("residual_effective_rank", "raw")
+    without = [
+        residual_effective_rank(Moments.of(np.concatenate(parts[:g] + parts[g + 1 :]))) for g in range(5)
+    ]
+    error = np.sqrt(4 / 5 * ((without - np.mean(without)) ** 2).sum())
+    assert by.mean() == pytest.approx(line[0])
+    assert by.std(ddof=1) / np.sqrt(5) == pytest.approx(error)
 
 
 def test_order_of_prompts_and_size_of_batches_do_not_matter():

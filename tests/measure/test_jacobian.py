@@ -47,6 +47,9 @@ def test_coupling_leaves_a_floor():
     matrix[1, 0] = 0.05
     out = jacobian.outside(torch.eye(3).double()[:, :1])
     assert jacobian.contraction(linear(matrix), torch.ones(3).double(), out, out) == pytest.approx(0.8)
+    back = matrix.clone()
+    back[0, 1] = 5  # from the transverse block into the kept one: not transverse growth
+    assert jacobian.contraction(linear(back), torch.ones(3).double(), out, out) == pytest.approx(0.8)
     h = torch.randn(20000, 3, generator=torch.Generator().manual_seed(3)).double()
     for _ in range(60):
         h = linear(matrix)(h)

@@ -61,7 +61,7 @@ def test_impossible_corpora_are_refused(bad):
 
 
 def test_grammar_agrees_and_its_twin_does_not():
-    """The verb after the first noun of a sentence agrees with it, always; in the twin it does so by chance."""
+    """The verb after the first noun of a sentence always agrees with it; in the twin by chance."""
     corpus = Grammar()
     words = corpus.words()
 

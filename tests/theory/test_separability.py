@@ -45,6 +45,7 @@ def test_published_values_and_samples(ell, eigenvalue, overlap):
 def test_the_direction_appears_at_the_fourth_root():
     """Overlap on both sides of (d/n)^(1/4) = 1: of the order n^(-1/3) = 0.12 below, 0.47 at 1.4 times it."""
     assert threshold(600, 600) == 1.0
+    assert threshold(100, 1600) == 0.5
     below, above = (np.mean([sample(f, 600, 600, s)[1] for s in range(6)]) for f in (0.7, 1.4))
     assert below < 0.06
     assert above == pytest.approx(two_classes(1.4, 1.0, 600, 600).overlap, abs=0.08)

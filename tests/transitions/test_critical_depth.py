@@ -141,7 +141,11 @@ def dataset(**curves: np.ndarray) -> xr.Dataset:
         ({"dropped": GAMMA}, Verdict.METRIC_ARTEFACT, "first token"),
         ({"rotated": PLANTED}, Verdict.METRIC_ARTEFACT, "sparsity"),
         ({"random_weights": PLANTED}, Verdict.METRIC_ARTEFACT, "random weights"),
-        ({"random_weights": np.roll(PLANTED, 6)}, Verdict.TRANSITION, "width"),  # elsewhere: not the same
+        (
+            {"random_weights": 1 / (1 + np.exp(-(GAMMA - 0.7) / 0.02))},
+            Verdict.TRANSITION,
+            "width",
+        ),  # elsewhere
         ({"shuffled_tokens": PLANTED}, Verdict.TRANSITION, "of the words"),
         ({"raw": GAMMA}, Verdict.CROSSOVER, "smooth"),
     ],

@@ -102,8 +102,7 @@ def _write(document: dict[str, Any], found: Any, layers: Any, out: Path) -> Path
     from opalesce.report.structure import audit_exhibits
 
     (out / "audit.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    lines = [found.coverage]
-    return write_exhibits(audit_exhibits(found, layers), out, "Audit", lines, "audit")
+    return write_exhibits(audit_exhibits(found, layers), out, "Audit", [found.coverage], "audit-figures")
 
 
 def _lines(found: Any, layers: Any) -> list[str]:

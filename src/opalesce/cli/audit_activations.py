@@ -36,7 +36,8 @@ def audit_activations(
     null = layer_geometry(layer_points(random_weights(model, seed), tokens, np.random.default_rng(seed)))
     layers = len(mine["rankme"])
     gamma = [i / max(layers - 1, 1) for i in range(layers)]
-    curves = {k: {"mean": v, "controls": {"random weights": null[k]}} for k, v in mine.items()}
+    drawn = [k for k in mine if k != "massive_activations"]  # a count, 0 in most models
+    curves = {k: {"mean": mine[k], "controls": {"random weights": null[k]}} for k in drawn}
     lines = [
         f"activations: {len(tokens)} prompts, layers 0 to {layers - 1}; null: the same model, random weights"
     ]

@@ -65,7 +65,7 @@ def depth(
         drawn = {f.curve: panel(ds, f.curve) for f in found}
         exhibit = depth_exhibit(ds["gamma"].values.tolist(), drawn, places)
         document["page"] = str(
-            write_exhibits([exhibit], out, "Order along depth", lines(document), "depth-figures")
+            write_exhibits([exhibit], out, "Order along depth", summary(document), "depth-figures")
         )
     if as_json:
         print_json(document)
@@ -155,6 +155,17 @@ def as_document(ds: Any, found: Any, name: str, seed: int) -> dict[str, Any]:
         "curves": curves,
         "notes": notes,
     }
+
+
+def summary(document: dict[str, Any]) -> list[str]:
+    """What stands above the figures: the model, each verdict once with its curves, the notes."""
+    d = document
+    size = f"{d['layers']} layers, width {d['width']}, {d['prompts']} prompts, {d['tokens']:,} tokens"
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, c in d["curves"].items():
+        groups.setdefault((c["verdict"], c["reason"]), []).append(name.replace("_", " "))
+    said = [f"{verdict}: {', '.join(names)} ({why})" for (verdict, why), names in groups.items()]
+    return [f"{d['model']}: {size}", *said, *(f"Note: {n}" for n in d["notes"])]
 
 
 def lines(document: dict[str, Any]) -> list[str]:

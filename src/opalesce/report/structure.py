@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError
 from opalesce.report.exhibits import Exhibit, Grid, Mark, Plate, Role, Series
+from opalesce.report.heat import shorten
 from opalesce.theory.multifractal.exponents import MassExponents, Q, legendre
 from opalesce.theory.random_matrix import marchenko_pastur_density, marchenko_pastur_median
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 ROLES: tuple[Role, ...] = ("seen", "second", "third", "fourth")
 POINTS = 48  # of a density
+DEPTH = (
+    "Order parameters of the residual stream with 90 % bands over prompts. A change that the controls show as "
+    "well (rotation, masked massive coordinates, shuffled tokens, random weights) is not the model's."
+)
+GEOMETRY = "Geometry of a sample of tokens at each layer, first positions left out, beside random weights."
 
 
 def density(squares: Array, bins: int = POINTS) -> tuple[Array, Array]:
@@ -91,7 +97,7 @@ def audit_exhibits(found: Audit, layers: Mapping[str, Any] | None = None) -> lis
     firsts = {m.part: m for m in reversed(found.matrices)}
     out = [_spectra(list(firsts.values())[:4]), _neurons(list(firsts.values())[:4]), _map(found.matrices)]
     if layers is not None:
-        out.append(depth_exhibit(layers["gamma"], layers["curves"], layers.get("places") or {}))
+        out.append(depth_exhibit(layers["gamma"], layers["curves"], {}, GEOMETRY))
     return out
 
 
@@ -104,7 +110,11 @@ def _tail(m: Audited) -> Any:
 
 
 def _spectra(matrices: Sequence[Audited]) -> Exhibit:
-    plates = [spectral_plate(m.singular_values, m.shape, _tail(m), m.module) for m in matrices]
+    names = shorten([m.module for m in matrices])
+    plates = [
+        spectral_plate(m.singular_values, m.shape, _tail(m), name)
+        for m, name in zip(matrices, names, strict=True)
+    ]
     caption = (
         "Squared singular values beside what independent entries of the same size would give. A tail is "
         "drawn where the fit begins; with D above 0.1 noise would fit as well."
@@ -143,7 +153,10 @@ def _map(matrices: Sequence[Audited], name: str = "stable_rank") -> Exhibit:
 
 
 def depth_exhibit(
-    gamma: Sequence[float], curves: Mapping[str, Mapping[str, Any]], places: Mapping[str, Any]
+    gamma: Sequence[float],
+    curves: Mapping[str, Mapping[str, Any]],
+    places: Mapping[str, Any],
+    caption: str = DEPTH,
 ) -> Exhibit:
     """Order parameters along depth, each with its controls.
 
@@ -166,11 +179,6 @@ def depth_exhibit(
         p = places.get(name)
         marks = [Mark(p["value"], "critical depth", p.get("low"), p.get("high"))] if p else []
         plates.append(Plate(name.replace("_", " "), "depth l / L", "", series, marks))
-    caption = (
-        "Order parameters of the residual stream with 90 % bands over prompts. A change that the controls "
-        "show as well (rotation, masked massive coordinates, shuffled tokens, random weights) is not the "
-        "model's."
-    )
     return Exhibit("depth", "Order along depth", caption, plates)
 
 
