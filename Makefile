@@ -38,6 +38,8 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pythia_p1
 	$(BIN)/python -m benchmarks.decay_phases
 	$(BIN)/python -m benchmarks.concepts --out validation/concepts
+	$(BIN)/python -m benchmarks.grammar --out validation/grammar
+	$(BIN)/python -m benchmarks.hops --out validation/hops
 
 bench: $(VENV)/.base
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
