@@ -15,12 +15,15 @@ import numpy as np
 
 from benchmarks.tables import markdown
 from opalesce import measure
+from opalesce.measure.depth import depth
+from opalesce.measure.models import load_model, read_prompts
 from opalesce.report.clean import clean
 from opalesce.systems.hops import SIZES, Hops
 from opalesce.systems.hops_order import HopsOrder, hops_order
 from opalesce.systems.lm import Training, train
 from opalesce.systems.once import once
 from opalesce.transitions.critical_depth import critical_depth
+from opalesce.transitions.depth_verdict import judge_depth
 from opalesce.transitions.partial import partial_rank_correlation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,37 +123,57 @@ def along_depth(name: str, o: HopsOrder) -> dict[str, Any]:
     }
 
 
+def all_tokens(name: str, folder: Path) -> list[list[str]]:
+    """Verdicts of `opalesce depth` on all tokens of 300 prompts, with its controls."""
+    model, encode = load_model(folder)
+    prompts = read_prompts(folder / "prompts.jsonl", encode)[:300]
+    judged = judge_depth(depth(model, prompts), rng=np.random.default_rng(0))
+    out = []
+    for j in judged:
+        place = "none" if j.found is None or j.verdict != "TRANSITION" else str(j.found.place)
+        out.append([name, j.curve, str(j.verdict), place, j.reason])
+    return out
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("validation/hops"))
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    rows, verdicts, parameters = [], [], {}
+    rows, verdicts, wide, parameters = [], [], [], {}
     for name, folder in runs(options.out, options.device).items():
         found, weights = hops_order(folder), weights_of(folder)
         parameters[name] = json.loads((folder / "config.json").read_text())["parameters"]
         rows += [row(name, o, weights[o.step]) for o in found]
         verdicts.append(along_depth(name, found[-1]))
+        wide += all_tokens(name, folder)
         print(name, verdicts[-1], flush=True)
     tested = claims(rows, parameters)
-    document = {"rows": rows, "claims": tested, "verdicts": verdicts, "parameters": parameters}
+    document = {"rows": rows, "claims": tested, "verdicts": verdicts, "depth": wide, "parameters": parameters}
     (options.out / "hops.json").write_text(json.dumps(clean(document), indent=1) + "\n")
-    (ROOT / "docs" / "hops.md").write_text(page(rows, tested, verdicts))
+    (ROOT / "docs" / "hops.md").write_text(page(rows, tested, verdicts, wide))
 
 
-def page(rows: list[dict[str, Any]], tested: list[dict[str, Any]], verdicts: list[dict[str, Any]]) -> str:
+def page(
+    rows: list[dict[str, Any]],
+    tested: list[dict[str, Any]],
+    verdicts: list[dict[str, Any]],
+    wide: list[list[str]],
+) -> str:
     """Tables of the page."""
     text = "---\norphan: true\n---\n\n# Order along depth and k-hop reasoning\n\n"
     text += (
         "Made by `python -m benchmarks.hops`; do not edit. What it means: explanation/replications.md.\n\n"
     )
     text += "## Last checkpoints\n\n" + _last({r["run"]: r for r in rows})
-    text += "\n## Critical depth of Omega\n\n"
+    text += "\n## Critical depth of Omega at the question\n\n"
     text += markdown(
         ["run", "verdict", "place", "reason"],
         [[v["run"], str(v["verdict"]), _span(v), v["reason"]] for v in verdicts],
     )
+    text += "\n## Order along depth, all tokens\n\n"
+    text += markdown(["run", "curve", "verdict", "critical depth", "reason"], wide)
     text += "\n## Given step, weight norm and compute\n\nRank correlation with the log probability of the "
     text += "answer, four sizes together; null: circular shifts within runs.\n\n"
     head = ["quantity", "hops", "plain", "partial", "90 % interval", "90 % of the null", "p"]
@@ -183,6 +206,8 @@ def _list(values: list[float], digits: int = 3) -> str:
 
 
 def _span(v: dict[str, Any]) -> str:
+    if v["verdict"] != "TRANSITION":
+        return "none"
     return f"{v['place']:.2f} [{v['low']:.2f}, {v['high']:.2f}]" if np.isfinite(v["place"]) else "none"
 
 

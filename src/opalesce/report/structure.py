@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 ROLES: tuple[Role, ...] = ("seen", "second", "third", "fourth")
 POINTS = 48  # of a density
 DEPTH = (
-    "Order parameters of the residual stream with 90 % bands over prompts. A change that the controls show as "
-    "well (rotation, masked massive coordinates, shuffled tokens, random weights) is not the model's."
+    "Order parameters of the residual stream with 90 % bands over prompts. A change that the controls "
+    "show as well (rotation, masked massive coordinates, shuffled tokens, random weights) is not the model's."
 )
 GEOMETRY = "Geometry of a sample of tokens at each layer, first positions left out, beside random weights."
 
