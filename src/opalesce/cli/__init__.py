@@ -95,6 +95,8 @@ def measure(
     """Measure observables at every checkpoint and module. Interrupted, it goes on when run again."""
     from opalesce.measure.sweep import measure as sweep
     from opalesce.measure.table import tidy, write_csv
+    from opalesce.report.html import write_exhibits
+    from opalesce.report.structure import training_exhibits
 
     need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
     engine_exists(engine)
@@ -113,6 +115,10 @@ def measure(
         )
     frame = tidy(ds)
     table = write_csv(frame, out / "measured.csv")
+    figures = training_exhibits(ds)
+    page = (
+        write_exhibits(figures, out, opened.name, ["Measured structure."], "structure") if figures else None
+    )
     broken = _unreadable(ds, opened)
     if as_json:
         print_json(
@@ -120,6 +126,7 @@ def measure(
                 "schema": "opalesce.measure/1",
                 "run": opened.name,
                 "table": str(table),
+                "page": None if page is None else str(page),
                 "unreadable": broken,
                 "rows": frame.to_dict("records"),
             }
@@ -128,6 +135,8 @@ def measure(
         say(f"{len(frame)} values of {frame['name'].nunique()} observables and columns: {table}")
         for sentence in sorted({s for s in frame["status"] if s})[:10]:
             say(f"  not measured: {sentence}")
+        if page is not None:
+            say(str(page))
     raise typer.Exit(FINDINGS if broken else 0)
 
 

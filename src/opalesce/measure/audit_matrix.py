@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -86,7 +86,7 @@ def matrix_lines(w: NDArray[Any], sources: int, rng: np.random.Generator) -> tup
     """
     a = finite(w, "the matrix", ndim=2)
     s = spectrum(a)
-    lines, exponents = _neurons_lines(_scale_free(a, sources), a.shape[1 - sources])
+    lines, exponents = _neurons_lines(_scale_free(a, sources), a.shape[1 - sources], rng)
     entries = _some(a, rng)
     spectral = _spectral(s)
     shuffled = rng.permutation(a.ravel()).reshape(a.shape)
@@ -125,7 +125,7 @@ def streamed_lines(
     sums = ScaleFree()
     if rms > 0:
         sums.add_columns(_pieces(checkpoint, name, columns), rms)
-    lines, exponents = _neurons_lines(sums, shape[0])
+    lines, exponents = _neurons_lines(sums, shape[0], rng)
     entries = np.concatenate(kept)
     block = as_matrix(_rows(checkpoint, name, shape, rng))
     return [*_spectral(s), *_tails(s, None), *lines, *_entries(entries), *_network(block, rng)], s, exponents
@@ -180,7 +180,8 @@ def _fit(s: Spectrum) -> Any:
     return fit_power_law(squares) if np.unique(squares).size > 1 else None
 
 
-def _neurons_lines(sums: ScaleFree, targets: int) -> tuple[list[Line], Any]:
+def _neurons_lines(sums: ScaleFree, targets: int, rng: np.random.Generator) -> tuple[list[Line], Any]:
+    """Exponents of the neurons with standard errors from a bootstrap over groups of them."""
     try:
         exponents = sums.exponents()
     except InputError as error:
@@ -188,9 +189,10 @@ def _neurons_lines(sums: ScaleFree, targets: int) -> tuple[list[Line], Any]:
     f = legendre(exponents)
     null = _gaussian(targets) if targets > 10 else float("nan")
     r2 = float(exponents.r2[np.argmin(np.abs(exponents.q - 1))])
+    error = sums.bootstrap(50, rng).std(axis=0, ddof=1)
     return [
-        Line("multifractal_alpha0", f.alpha0, null, "normal weights"),
-        Line("multifractal_width", f.width),
+        Line("multifractal_alpha0", f.alpha0, null, "normal weights", float(error[0])),
+        Line("multifractal_width", f.width, stderr=float(error[1])),
         Line("multifractal_r2", r2),
     ], exponents
 
@@ -198,7 +200,7 @@ def _neurons_lines(sums: ScaleFree, targets: int) -> tuple[list[Line], Any]:
 def _with_width_null(lines: list[Line], null: ScaleFree) -> list[Line]:
     f = legendre(null.exponents())
     named = {"multifractal_width": f.width}
-    return [Line(x.name, x.value, named[x.name], "shuffled entries") if x.name in named else x for x in lines]
+    return [replace(x, null=named[x.name], kind="shuffled entries") if x.name in named else x for x in lines]
 
 
 def _entries(x: NDArray[np.floating]) -> list[Line]:
