@@ -116,9 +116,7 @@ def measure(
     frame = tidy(ds)
     table = write_csv(frame, out / "measured.csv")
     figures = training_exhibits(ds)
-    page = (
-        write_exhibits(figures, out, opened.name, ["Measured structure."], "structure") if figures else None
-    )
+    page = write_exhibits(figures, out, f"Structure of {opened.name}", [], "structure") if figures else None
     broken = _unreadable(ds, opened)
     if as_json:
         print_json(

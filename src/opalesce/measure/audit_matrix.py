@@ -189,10 +189,10 @@ def _neurons_lines(sums: ScaleFree, targets: int, rng: np.random.Generator) -> t
     f = legendre(exponents)
     null = _gaussian(targets) if targets > 10 else float("nan")
     r2 = float(exponents.r2[np.argmin(np.abs(exponents.q - 1))])
-    error = sums.bootstrap(50, rng).std(axis=0, ddof=1)
+    spread = sums.bootstrap(50, rng).std(axis=0, ddof=1)
     return [
-        Line("multifractal_alpha0", f.alpha0, null, "normal weights", float(error[0])),
-        Line("multifractal_width", f.width, stderr=float(error[1])),
+        Line("multifractal_alpha0", f.alpha0, null, "normal weights", float(spread[0])),
+        Line("multifractal_width", f.width, stderr=float(spread[1])),
         Line("multifractal_r2", r2),
     ], exponents
 

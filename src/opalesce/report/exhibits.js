@@ -45,7 +45,7 @@ function grid(div, p) {
     colorscale: [[0, colour("--card")], [1, colour("--transition")]], colorbar: { thickness: 8, outlinewidth: 0, nticks: 4, tickfont: { size: 10, color: colour("--soft") } } };
   const every = Math.ceil(g.x.length / 6), skip = Math.ceil(g.y.length / 14);
   const ticks = (names, n) => ({ tickmode: "array", tickvals: names.map((_, i) => i).filter((i) => i % n === 0), ticktext: names.filter((_, i) => i % n === 0) });
-  const layout = Object.assign(base(div, 250), { margin: { l: 96, r: 6, t: 18, b: 38 }, xaxis: Object.assign(axis(p.x, false, 0), ticks(g.x, every)), yaxis: Object.assign(axis("", false, 0), ticks(g.y, skip), { tickfont: { size: 9.5 } }) });
+  const layout = Object.assign(base(div, 250), { margin: { l: 20, r: 6, t: 18, b: 38 }, xaxis: Object.assign(axis(p.x, false, 0), ticks(g.x, every)), yaxis: Object.assign(axis("", false, 0), ticks(g.y, skip), { tickfont: { size: 9.5 }, automargin: true }) });
   Plotly.react(div, [painted(trace)], layout, { displayModeBar: false, responsive: false, showTips: false });
   if (!g.cells.length || !beside) return;
   div.style.cursor = "pointer";

@@ -80,8 +80,7 @@ def spectrum_series(tau: Sequence[float], label: str, role: Role) -> Series | No
     if t.shape != Q.shape or not np.isfinite(t).all():
         return None
     f = legendre(MassExponents(Q, t, np.ones_like(t), (0.0, 1.0)))
-    order = np.argsort(f.alpha)
-    return Series(label, role, f.alpha[order].tolist(), f.f[order].tolist())
+    return Series(label, role, f.alpha.tolist(), f.f.tolist())  # along q: it may fold back
 
 
 def audit_exhibits(found: Audit, layers: Mapping[str, Any] | None = None) -> list[Exhibit]:
@@ -210,7 +209,11 @@ def _over_training(tau: Any, module: str) -> Exhibit:
         for i, role in zip(chosen, ROLES, strict=False)
     ]
     plate = Plate(f"{module}", "alpha", "f(alpha)", [s for s in series if s is not None])
-    return Exhibit("training", "Spectrum of neurons over training", "Free of scale.", [plate])
+    caption = (
+        "NeuroMFA free of scale, at four steps, drawn along q. An arch is what a multifractal gives; a curve "
+        "that folds back has no scaling, and its width is made by a few neurons."
+    )
+    return Exhibit("training", "Spectrum of neurons over training", caption, [plate])
 
 
 def _module_map(ds: Any, name: str, tau: Any) -> Exhibit:
