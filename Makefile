@@ -27,6 +27,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 validate: $(VENV)/.dev
+	$(BIN)/python -m pytest -m validate
 	$(BIN)/python -m benchmarks.validation --out validation
 	$(BIN)/python -m benchmarks.percolation_validation --out validation/percolation
 	$(BIN)/python -m benchmarks.brill --out validation/brill
