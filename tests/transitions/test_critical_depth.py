@@ -75,6 +75,19 @@ def test_a_step_on_a_bent_slope_is_judged_beside_it(width, verdict):
         assert found.height.value == pytest.approx(1, abs=0.1)
 
 
+def test_a_pure_step_lies_somewhere_between_two_layers():
+    """After layer 13 of 32, exact place unknowable: the interval holds all of [13/32, 14/32]."""
+    found = critical_depth(
+        prompts((GAMMA > 0.41).astype(float), 0, 0.1), rng=np.random.default_rng(0), draws=100
+    )
+    assert found.verdict is Verdict.TRANSITION
+    assert found.place.low <= 13 / 32
+    assert found.place.high >= 14 / 32
+    assert found.place.high - found.place.low < 1.5 / 32
+    resolved = critical_depth(prompts(PLANTED, 0, 0.1), rng=np.random.default_rng(0), draws=100)
+    assert resolved.place.high - resolved.place.low < 0.3 / 32
+
+
 def test_few_layers_cannot_tell_but_say_where():
     curve = 1 / (1 + np.exp(-(np.linspace(0, 1, 7) - 0.42) / 0.05))
     found = critical_depth(prompts(curve, 0), rng=np.random.default_rng(0), draws=50)

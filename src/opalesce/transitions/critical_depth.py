@@ -8,7 +8,7 @@ source (Alpay and Kilictas 2026, abstract) does not say what its statistic was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from opalesce.transitions.verdict import Verdict
 
 Array = NDArray[np.float64]
 ALPHA = 0.05
+SHARP = 0.5  # of a layer: a logistic narrower than this has at most one layer on its slope
 SUPPORT = 0.9  # share of resamples in which the sharp change must win
 
 
@@ -39,7 +40,8 @@ class CriticalDepth:
         Why, in one sentence.
     place, width : Estimate
         gamma_c and w of :math:`y_0 + A/(1 + e^{-(\gamma - \gamma_c)/w})`, 90 % over resampled prompts. Of the
-        curve alone; where a sharp change is found and BIC wants more than a logistic, beside a spline.
+        curve alone; where a sharp change is found and BIC wants more than a logistic, beside a spline. A step
+        sharper than the layers are apart has the interval between the two.
     height : Estimate
         A, in the units of y.
     jump : float
@@ -133,7 +135,7 @@ def critical_depth(
     return CriticalDepth(
         verdict,
         why,
-        place,
+        _between_layers(place, width, at),
         width,
         height,
         float(jumps.max()),
@@ -146,6 +148,16 @@ def critical_depth(
         layers,
         n,
     )
+
+
+def _between_layers(place: Estimate, width: Estimate, at: Array) -> Estimate:
+    """A step sharper than the layers are apart may lie anywhere between the two: its interval says so."""
+    if width.low > SHARP * float(np.diff(at).mean()):
+        return place
+    below, above = at[at <= place.value], at[at >= place.value]
+    low = float(below[-1]) if below.size else place.low
+    high = float(above[0]) if above.size else place.high
+    return replace(place, low=min(place.low, low), high=max(place.high, high))
 
 
 def _judge(
