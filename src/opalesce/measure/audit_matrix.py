@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from opalesce.errors import InputError
 from opalesce.measure.plan import Module
 from opalesce.measure.views import as_matrix
+from opalesce.nulls.weights import shuffled
 from opalesce.observables.entries import abs_cv, gini
 from opalesce.observables.inputs import finite
 from opalesce.observables.percolation import WeightGraph, percolation_ratio, percolation_z
@@ -89,10 +90,10 @@ def matrix_lines(w: NDArray[Any], sources: int, rng: np.random.Generator) -> tup
     lines, exponents = _neurons_lines(_scale_free(a, sources), a.shape[1 - sources], rng)
     entries = _some(a, rng)
     spectral = _spectral(s)
-    shuffled = rng.permutation(a.ravel()).reshape(a.shape)
-    spectral += _tails(s, spectrum(shuffled))
+    null = shuffled(a, rng)
+    spectral += _tails(s, spectrum(null))
     if exponents is not None:
-        lines = _with_width_null(lines, _scale_free(shuffled, sources))
+        lines = _with_width_null(lines, _scale_free(null, sources))
     return [*spectral, *lines, *_entries(entries), *_network(a, rng)], s, exponents
 
 
