@@ -189,7 +189,8 @@ def _one(
     rows_first = is_input_first(module.tensors[0], conv1d) or (
         module.cut is not None and module.cut.rule == "slab"
     )
-    streams = hasattr(checkpoint, "stream") and module.cut is None and shape[0] >= shape[1]
+    stored = checkpoint.tensors()[module.tensors[0]].shape
+    streams = hasattr(checkpoint, "stream") and stored == shape and shape[0] >= shape[1]
     if shape[0] * shape[1] > STREAM and streams:
         lines, s, exponents = streamed_lines(checkpoint, module, shape, rng)
     else:
