@@ -29,8 +29,10 @@ GEOMETRY = "Geometry of a sample of tokens at each layer, first positions left o
 
 
 def density(squares: Array, bins: int = POINTS) -> tuple[Array, Array]:
-    """Histogram density of positive numbers on logarithmic bins: centres and heights."""
+    """Histogram density of positive numbers on logarithmic bins: centres and heights; of zeros, none."""
     x = squares[squares > 1e-12 * squares.max()]
+    if not x.size:
+        return x, x
     edges = (
         np.geomspace(x.min(), x.max() * 1.0001, bins + 1) if x.min() < x.max() else np.array([x[0], x[0] + 1])
     )
