@@ -194,6 +194,7 @@ def test_activations_beside_random_weights(tmp_path: Path, capsys):
     curve = found["curves"]["rankme"]
     assert len(curve["mean"]) == len(curve["controls"]["random weights"]) == 4
     assert all(1 <= v <= 16 for v in curve["mean"])
+    assert curve["mean"] != curve["controls"]["random weights"]
     figures = json.loads((tmp_path / "o" / "audit-figures.json").read_text())
     assert figures["exhibits"][-1]["id"] == "depth"
     (tmp_path / "p.txt").write_text("\n")

@@ -14,7 +14,7 @@ from opalesce.errors import InputError
 from opalesce.measure import measure
 from opalesce.measure.audit import audit
 from opalesce.observables.tails import fit_power_law
-from opalesce.report.exhibits import Exhibit, view
+from opalesce.report.exhibits import Exhibit, Grid, Plate, Series, view
 from opalesce.report.html import write_exhibits
 from opalesce.report.structure import (
     POINTS,
@@ -321,6 +321,28 @@ def test_what_was_clicked_stays_in_another_scheme(opened: Open, run: Path) -> No
     click(browser, left, 0, 0)  # and one click is still one click
     wait(browser, f"return {title}.endsWith(' · 0')")
     assert browser.execute_script(f"return {title}").count(":") == 1
+    assert complaints(browser) == []
+
+
+@pytest.mark.browser
+def test_a_short_hostile_name_is_drawn_and_said_as_it_stands(opened: Open) -> None:
+    bad = ["<b>x</b>", "<img src=x onerror=pwned=1>", "&lt;"]
+    cell = [Series("a", "seen", [1, 2], [3, 4])]
+    grid = Grid(["0", "1"], bad, [[0, 1], [1, 2], [2, 3]], [[cell, cell]] * 3)
+    plates = [Plate("map", "block", "", grid=grid), Plate("beside", "x", "y", cell)]
+    browser = opened([Exhibit("map", "Map", "caption", plates)])
+    left = "[data-plate='x0-0']"
+    read = f'return [...document.querySelectorAll("{left} .ytick text")].map(t => t.textContent)'
+    assert browser.execute_script(read) == bad
+    for i, name in enumerate(bad):
+        click(browser, left, 1, i)
+        last = "[...document.querySelectorAll('figcaption')].at(-1)"
+        wait(browser, f"return {last}.textContent.includes('·') || null")
+        wait(browser, f"return {last}.dataset.seen !== {last}.textContent")
+        said = browser.execute_script(f"return {last}.dataset.seen = {last}.textContent")
+        assert said == f"beside: {name} · 1"
+    assert browser.execute_script("return document.querySelectorAll('figcaption *').length") == 0
+    assert browser.execute_script("return window.pwned") is None
     assert complaints(browser) == []
 
 

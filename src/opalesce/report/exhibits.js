@@ -53,7 +53,7 @@ function grid(div, p) {
   div.on("plotly_click", (event) => {
     const at = event.points[0], i = Math.round(at.y), j = Math.round(at.x), mine = spec[beside.dataset.plate];
     spec[beside.dataset.plate] = Object.assign({}, mine, { traces: g.cells[i][j], marks: [] });
-    beside.dataset.shows = g.y[i] + " · " + g.x[j];
+    beside.dataset.shows = g.plain.y[i] + " · " + g.plain.x[j];
     beside.setAttribute("aria-label", "spectrum of " + beside.dataset.shows);
     const caption = beside.closest("figure").querySelector("figcaption");
     caption.dataset.title = caption.dataset.title || caption.textContent;

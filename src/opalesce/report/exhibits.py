@@ -148,12 +148,12 @@ def _grid(g: Mapping[str, Any]) -> dict[str, Any]:
     """Heat map and what its cells show; rows and columns beyond what a screen tells apart are thinned out."""
     z = np.array([floats(row, len(g["x"])) for row in g["z"]])
     rows, columns = thin(z.shape[0], ROWS), thin(z.shape[1], COLUMNS)
-    names = [plotly_text(n) for n in shorten([str(g["y"][i]) for i in rows])]
-    at = [plotly_text(str(g["x"][j])) for j in columns]
+    names, at = shorten([str(g["y"][i]) for i in rows]), [str(g["x"][j]) for j in columns]
     cells = g.get("cells") or []
     return {
-        "x": at,
-        "y": names,
+        "x": [plotly_text(n) for n in at],
+        "y": [plotly_text(n) for n in names],
+        "plain": {"x": at, "y": names},  # for the caption, which reads no HTML
         "z": [short(z[i, columns], 4) for i in rows],
         "cells": [[[t for s in cells[i][j] for t in _traces(s)] for j in columns] for i in rows]
         if cells
