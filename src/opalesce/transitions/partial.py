@@ -76,8 +76,8 @@ def partial_rank_correlation(
     section 5.4). Points of one run, in order, are not independent: the interval resamples blocks of `block`
     neighbours within runs, and the null turns x round within each run by a random shift, which keeps how
     smooth it is. A shift of a rising curve makes a jump that the curve does not have, so the null is wide
-    rather than narrow; with a few runs of a dozen points it has little power. Measured on pairs of trends with
-    AR(1) 0.5 noise (3 runs of 12): p < 0.05 in 5.7 % of 300.
+    rather than narrow; with a few runs of a dozen points it has little power. Measured on pairs of trends
+    with AR(1) 0.5 noise (3 runs of 12): p < 0.05 in 5.7 % of 300.
 
     Parameters
     ----------
