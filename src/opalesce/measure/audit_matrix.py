@@ -21,6 +21,7 @@ from opalesce.observables.spectra import (
     Spectrum,
     entropy_effective_rank,
     mp_outliers,
+    of_gram,
     participation_ratio,
     spectrum,
     stable_rank,
@@ -118,11 +119,8 @@ def streamed_lines(
         wide = rows.astype(np.float64)
         gram += wide.T @ wide
         kept.append(rng.choice(rows.ravel(), max(16, SAMPLE * len(rows) // shape[0])))
-    squares = np.linalg.eigvalsh(gram)[::-1]
-    eps = float(np.finfo(np.float64).eps)
-    squares = np.where(squares > columns * eps * squares[0], squares, 0.0)
-    s = Spectrum(np.sqrt(squares), shape, float(np.sqrt(columns * eps * max(squares[0], 0.0))))
-    rms = float(np.sqrt(squares.sum() / (shape[0] * columns)))
+    s = of_gram(np.linalg.eigvalsh(gram), shape)
+    rms = float(np.sqrt((s.values**2).sum() / (shape[0] * columns)))
     sums = ScaleFree()
     if rms > 0:
         sums.add_columns(_pieces(checkpoint, name, columns), rms)

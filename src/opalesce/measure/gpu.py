@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError, MissingExtra
-from opalesce.observables.spectra import Spectrum
+from opalesce.observables.spectra import Spectrum, of_gram
 
 PER_OCTAVE = 8
 _LAYOUT = {"bfloat16": (16, 7), "float16": (16, 10), "float32": (32, 23)}  # bits, mantissa bits
@@ -57,11 +57,8 @@ def gpu_spectrum(w: Any) -> Spectrum:
         raise InputError(
             "not a finite matrix", expected="two sides, floating", got=f"{tuple(w.shape)}, {w.dtype}"
         )
-    squares = torch.linalg.eigvalsh(gram(w)).flip(0).cpu().numpy()
-    side, eps = min(w.shape), float(np.finfo(np.float64).eps)
-    squares = np.where(squares > side * eps * squares[0], squares, 0.0)
-    s = np.sqrt(squares)
-    return Spectrum(s, (int(w.shape[0]), int(w.shape[1])), float(np.sqrt(side * eps) * s[0]))
+    eigenvalues = torch.linalg.eigvalsh(gram(w)).cpu().numpy()
+    return of_gram(eigenvalues, (int(w.shape[0]), int(w.shape[1])))
 
 
 def magnitude_histogram(w: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

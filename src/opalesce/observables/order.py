@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
+from opalesce.observables.corrected import participation_ratio_corrected
 from opalesce.observables.inputs import finite
 from opalesce.observables.moments import Moments
 from opalesce.observables.registry import observable
@@ -174,7 +175,7 @@ def residual_participation_ratio(m: Moments) -> float:
         u_2 = \frac{\nu^2}{(\nu-1)(\nu+2)} \Big(t_2 - \frac{t_1^2}{\nu}\Big), \quad u_1 = t_1^2 - \frac{2
         u_2}{\nu}
 
-    t_1 = tr S, t_2 = tr S^2, nu = n - 1: u_1 and u_2 are unbiased for normal data. Null: d. NaN below 3
+    t_1 = tr S, t_2 = tr S^2, nu = n - 1: u_1 and u_2 are unbiased for normal data. Null: d. NaN below 4
     tokens, or where the correction leaves nothing (u_2 at or below 0).
 
     Raises
@@ -183,12 +184,10 @@ def residual_participation_ratio(m: Moments) -> float:
         From `Moments.of`.
     """
     nu, top = m.n - 1, float(np.abs(m.scatter).max())
-    if nu < 2 or top == 0.0:
+    if nu < 3 or top == 0.0:
         return float("nan")
     s = m.scatter / top / nu
-    t1, t2 = float(np.trace(s)), float((s * s).sum())
-    u2 = nu**2 / ((nu - 1) * (nu + 2)) * (t2 - t1**2 / nu)
-    return float((t1**2 - 2 * u2 / nu) / u2) if u2 > 0 else float("nan")
+    return participation_ratio_corrected(float(np.trace(s)), float((s * s).sum()), m.n)
 
 
 @observable(

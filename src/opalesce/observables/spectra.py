@@ -79,10 +79,14 @@ def spectrum(w: ArrayLike, method: Literal["gram", "svd"] = "gram", block: int =
     for start in range(0, tall.shape[0], block):
         rows = tall[start : start + block].astype(np.float64) / top
         gram += rows.T @ rows
-    squares = np.linalg.eigvalsh(gram)[::-1]
-    squares = np.where(squares > side * eps * squares[0], squares, 0.0)
-    s = top * np.sqrt(squares)
-    return Spectrum(s, shape, float(np.sqrt(side * eps) * s[0]))
+    return of_gram(np.linalg.eigvalsh(gram), shape, top)
+
+
+def of_gram(eigenvalues: NDArray[np.floating], shape: tuple[int, int], unit: float = 1.0) -> Spectrum:
+    """Spectrum from the eigenvalues, ascending, of the Gram matrix of W / unit; what is not resolved is 0."""
+    squares, noise = eigenvalues[::-1], min(shape) * float(np.finfo(np.float64).eps)
+    s = unit * np.sqrt(np.where(squares > noise * squares[0], squares, 0.0))
+    return Spectrum(s, shape, float(np.sqrt(noise) * s[0]))
 
 
 def _shares(s: Spectrum, power: float = 2.0) -> NDArray[np.float64] | None:
