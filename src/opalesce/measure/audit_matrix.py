@@ -16,7 +16,7 @@ from opalesce.measure.views import as_matrix
 from opalesce.nulls.weights import shuffled
 from opalesce.observables.entries import abs_cv, gini
 from opalesce.observables.inputs import finite
-from opalesce.observables.percolation import WeightGraph, percolation_ratio, percolation_z
+from opalesce.observables.percolation import WeightGraph, null_ratio, percolation_ratio, percolation_z
 from opalesce.observables.spectra import (
     Spectrum,
     entropy_effective_rank,
@@ -215,6 +215,6 @@ def _network(a: NDArray[np.floating], rng: np.random.Generator) -> list[Line]:
     columns = np.sort(rng.choice(a.shape[1], min(a.shape[1], SIDE), replace=False))
     graph = WeightGraph(a[np.ix_(rows, columns)])
     return [
-        Line("percolation_ratio", percolation_ratio(graph), 1.08, "uniform order, finite size"),
+        Line("percolation_ratio", percolation_ratio(graph), null_ratio(graph), "100 uniform orders"),
         Line("percolation_z", percolation_z(graph), 0.0, "100 uniform orders"),
     ]

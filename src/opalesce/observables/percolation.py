@@ -59,6 +59,19 @@ def _null(shape: tuple[int, int], edges: int) -> tuple[float, float]:
     return float(np.nanmean(peaks)), float(np.nanstd(peaks, ddof=1))
 
 
+def _null_of(graph: WeightGraph) -> tuple[float, float]:
+    """`_null` of a graph: a matrix and its transpose meet the same draws."""
+    short, long = sorted(graph.shape)
+    return _null((short, long), int(np.count_nonzero(graph.weight)))
+
+
+def null_ratio(graph: WeightGraph) -> float:
+    """Mean `percolation_ratio` of 100 uniform orders of this shape; NaN where that is not defined."""
+    if graph.curve is None or not np.isfinite(graph.curve.peak):
+        return float("nan")
+    return _null_of(graph)[0] * float(np.sqrt(graph.weight.size))
+
+
 @lru_cache(maxsize=256)
 def _median(shape: tuple[int, int]) -> float:
     from opalesce.theory.percolation.uniform import null_median
@@ -118,8 +131,7 @@ def percolation_z(graph: WeightGraph) -> float:
     """
     if graph.curve is None or not np.isfinite(graph.curve.peak):
         return float("nan")
-    short, long = sorted(graph.shape)  # a matrix and its transpose meet the same null
-    mean, sd = _null((short, long), int(np.count_nonzero(graph.weight)))
+    mean, sd = _null_of(graph)
     return (graph.curve.peak - mean) / sd if sd > 0 else float("nan")
 
 
