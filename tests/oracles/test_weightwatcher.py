@@ -27,6 +27,7 @@ warnings.simplefilter("ignore")
 import numpy as np, torch
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
     import weightwatcher
+    np.random.seed(0)  # their shuffle draws from the global generator
     net = torch.nn.Sequential()
     data = np.load(sys.argv[1])
     for name in data.files:
@@ -110,9 +111,10 @@ def test_their_noise_level_is_further_from_the_truth(name: str, theirs, ours):
 
 @pytest.mark.parametrize("name", list(matrices()))
 def test_randomised_spectra_agree_within_the_shuffle(name: str, theirs):
-    draws = [randomised(matrices()[name], np.random.default_rng(s)) for s in range(8)]
+    # Their shuffle is one more draw of the same law: it lies in the range of ours. The largest eigenvalue of a
+    # shuffled heavy-tailed matrix has a heavy tail of its own, so that no multiple of a spread bounds it; one
+    # draw exceeds the largest of 32 by 15 % in less than 1 % of cases here (convolution: 0 of 40).
+    draws = [randomised(matrices()[name], np.random.default_rng(s)) for s in range(32)]
     for key in ("max_rand_eval", "rand_distance", "ww_softrank"):
         mine = np.array([getattr(d, key) for d in draws])
-        # another shuffle is another number; with very heavy tails one entry decides, and no spread bounds it
-        slack = 5 * mine.std() + 0.05 * mine.mean()
-        assert theirs[name][key] == pytest.approx(mine.mean(), abs=slack) or "heavy" in name, key
+        assert mine.min() / 1.15 <= theirs[name][key] <= mine.max() * 1.15, key
