@@ -1,0 +1,344 @@
+r"""Laws of one positive quantity y in the logs of its inputs, each with an analytic Jacobian.
+
+Every law here is a sum of positive terms, so that its log is a log-sum-exp. Inputs are centred logs
+:math:`u = \ln x - \overline{\ln x}`: un-centred, an exponent and its coefficient are almost one parameter.
+A law works on many parameter vectors at once: `theta` has shape (S, P), values (S, n), Jacobians (S, n, P).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from opalesce.errors import InputError
+
+Floats = NDArray[np.float64]
+FLOOR = -30.0  # log of an offset that no data can tell from zero
+
+
+class Form(ABC):
+    """A law. `names` are the reported parameters, `inputs` the quantities that it is a function of."""
+
+    key: ClassVar[str]
+    formula: ClassVar[str]
+    source: ClassVar[str]
+    cites: ClassVar[tuple[str, ...]]
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Names of the reported parameters, in the order of `natural`."""
+
+    @abstractmethod
+    def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """ln y (S, n) and its derivative by theta (S, n, P) at centred logs u (k, n)."""
+
+    @abstractmethod
+    def natural(self, theta: Floats, centre: Floats) -> Floats:
+        """Reported parameters (S, P) of internal ones, given the centres (k,) of the logs."""
+
+    @abstractmethod
+    def bounds(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Lowest and highest internal parameters for data u (k, n), v = ln y (n,)."""
+
+    @abstractmethod
+    def starts(self, u: Floats, v: Floats) -> Floats:
+        """Structured starting points (S, P)."""
+
+
+def log_sum(terms: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
+    """ln sum exp of terms (S, n), and the share of each term (its derivative)."""
+    top = np.maximum.reduce(list(terms))
+    parts = [np.exp(t - top) for t in terms]
+    total = np.add.reduce(parts)
+    return top + np.log(total), [p / total for p in parts]
+
+
+def softplus(t: Floats) -> Floats:
+    """ln(1 + e^t) without overflow."""
+    return np.asarray(np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t))))
+
+
+@dataclass(frozen=True)
+class Broken(Form):
+    r"""The broken neural scaling law with `breaks` breaks.
+
+    .. math:: y = a + b\,x^{-c_0}\prod_{i=1}^{n}\left(1 + (x/d_i)^{1/f_i}\right)^{-c_i f_i}
+
+    a is the limit, c_0 the first slope, c_i the change of slope at d_i, f_i > 0 the width of break i in ln x
+    (its 10-90 % width is 4.394 f_i). Internal parameters: ln a, ln b, c_0, then c_i, ln d_i, ln f_i of each
+    break. n = 0 is the power law with an offset; `offset=False` fixes a = 0.
+
+    Source: caballero2023broken, eq. 1.
+    """
+
+    breaks: int = 1
+    offset: bool = True
+    key = "broken"
+    formula = "y = a + b x^(-c0) prod_i (1 + (x/d_i)^(1/f_i))^(-c_i f_i)"
+    source = "caballero2023broken, eq. 1"
+    cites = ("caballero2023broken",)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """a (when there is an offset), b, c0, then c, d and f of each break."""
+        more = [f"{s}{i}" for i in range(1, self.breaks + 1) for s in "cdf"]
+        return (*(["a"] if self.offset else []), "b", "c0", *more)
+
+    def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """See `Form.log_value`."""
+        k, x = int(self.offset), u[0]
+        z = theta[:, k, None] - theta[:, k + 1, None] * x
+        jac = np.empty((*z.shape, theta.shape[1]))
+        jac[..., k], jac[..., k + 1] = 1.0, -x
+        for i in range(self.breaks):
+            j = k + 2 + 3 * i
+            c, log_f = theta[:, j, None], theta[:, j + 2, None]
+            f = np.exp(log_f)
+            t = (x - theta[:, j + 1, None]) / f
+            soft, step = softplus(t), expit(t)
+            z = z - c * f * soft
+            jac[..., j] = -f * soft
+            jac[..., j + 1] = c * step
+            jac[..., j + 2] = -c * f * (soft - t * step)
+        if not self.offset:
+            return z, jac
+        log_a = np.broadcast_to(theta[:, :1], z.shape)
+        value, (share_a, share) = log_sum([log_a, z])
+        jac *= share[..., None]
+        jac[..., 0] = share_a
+        return value, jac
+
+    def slope(self, parameters: Floats, x: Floats) -> Floats:
+        r"""Local slope :math:`d\ln(y - a)/d\ln x = -c_0 - \sum_i c_i S((\ln x - \ln d_i)/f_i)` at x.
+
+        Each break is a logistic step of the slope in ln x, of height c_i, place ln d_i and scale f_i.
+        `parameters` are the reported ones.
+        """
+        p = np.asarray(parameters, float)[int(self.offset) :]
+        out = np.full(np.shape(x), -p[1])
+        for c, d, f in p[2:].reshape(-1, 3):
+            out = out - c * expit((np.log(x) - np.log(d)) / f)
+        return np.asarray(out)
+
+    def natural(self, theta: Floats, centre: Floats) -> Floats:
+        """See `Form.natural`."""
+        k, out = int(self.offset), np.array(theta, float)
+        if self.offset:
+            out[:, 0] = np.where(theta[:, 0] <= FLOOR, 0.0, np.exp(theta[:, 0]))
+        out[:, k] = np.exp(theta[:, k] + theta[:, k + 1] * centre[0])
+        for i in range(self.breaks):
+            j = k + 2 + 3 * i
+            out[:, j + 1] = np.exp(theta[:, j + 1] + centre[0])
+            out[:, j + 2] = np.exp(theta[:, j + 2])
+        return out
+
+    def bounds(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Offsets below the smallest y; breaks inside the data and up to a factor of 20 beyond them."""
+        span = float(np.ptp(u[0])) or 1.0
+        head = ([FLOOR], [float(v.min())]) if self.offset else ([], [])
+        low = [*head[0], -60.0, -10.0]
+        high = [*head[1], 60.0, 10.0]
+        for _ in range(self.breaks):
+            low += [-20.0, u[0].min() - 1.0, np.log(0.005)]
+            high += [20.0, u[0].max() + 3.0, np.log(max(2.0, span))]
+        return np.array(low), np.array(high)
+
+    def starts(self, u: Floats, v: Floats) -> Floats:
+        """Offsets, break places inside and beyond the data, changes of slope and widths, on a grid.
+
+        Without places beyond the largest x the noiseless case of the source is not recovered.
+        """
+        x = u[0]
+        offsets = [FLOOR, *(v.min() + np.log(np.array([0.3, 0.6, 0.85])))] if self.offset else [None]
+        slopes = _first_slopes(x, v)
+        rows = []
+        if self.breaks == 0:
+            rows = [[] for _ in range(1)]
+        else:
+            where = [x.min() + q * np.ptp(x) for q in (0.2, 0.4, 0.6, 0.8, 0.95)]
+            where += [x.max() + np.log(1.5), x.max() + np.log(2.5)]
+            single = [[c, d, np.log(f)] for c in (-0.3, 0.5, 3.0) for d in where for f in (0.06, 0.3, 1.0)]
+            if self.breaks == 1:
+                rows = single
+            else:
+                rng = np.random.default_rng(0)  # a thin sample of the product grid, the same each time
+                for _ in range(150):
+                    chosen = sorted(
+                        (single[i] for i in rng.integers(len(single), size=self.breaks)), key=lambda r: r[1]
+                    )
+                    rows.append([value for r in chosen for value in r])
+        out = []
+        for (a, slope), row in product(product(offsets, slopes), rows):
+            head = [] if a is None else [a]
+            out.append([*head, _level(self, np.array([*head, 0.0, slope, *row]), x, v), slope, *row])
+        return np.array(out)
+
+
+def _first_slopes(x: Floats, v: Floats) -> list[float]:
+    """Flat, and the slope of the data as a whole."""
+    if np.ptp(x) == 0:
+        return [0.0]
+    return [0.0, float(-np.polyfit(x, v, 1)[0])]
+
+
+def _level(form: Form, theta: Floats, x: Floats, v: Floats) -> float:
+    """ln b that puts the power part at the median of the data."""
+    shape = Broken(form.breaks, offset=False) if isinstance(form, Broken) else None
+    if shape is None:
+        return float(np.median(v))
+    skip = int(form.offset) if isinstance(form, Broken) else 0
+    z, _ = shape.log_value(theta[None, skip:], x[None])
+    return float(np.median(v - z[0]))
+
+
+@dataclass(frozen=True)
+class Chinchilla(Form):
+    r"""Loss of parameters N and tokens D.
+
+    .. math:: L(N, D) = E + A N^{-\alpha} + B D^{-\beta}
+
+    Internal parameters: ln E, ln A and ln B at the centre of the data, alpha, beta.
+
+    Source: hoffmann2022training, eq. 2.
+    """
+
+    key = "chinchilla"
+    formula = "L = E + A N^(-alpha) + B D^(-beta)"
+    source = "hoffmann2022training, eq. 2"
+    cites = ("hoffmann2022training", "besiroglu2024chinchilla")
+    inputs = ("N", "D")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """E, A, B, alpha, beta."""
+        return ("E", "A", "B", "alpha", "beta")
+
+    def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """See `Form.log_value`."""
+        e = np.broadcast_to(theta[:, :1], (len(theta), u.shape[1]))
+        a = theta[:, 1, None] - theta[:, 3, None] * u[0]
+        b = theta[:, 2, None] - theta[:, 4, None] * u[1]
+        value, (pe, pa, pb) = log_sum([e, a, b])
+        return value, np.stack([pe, pa, pb, -pa * u[0], -pb * u[1]], axis=-1)
+
+    def natural(self, theta: Floats, centre: Floats) -> Floats:
+        """See `Form.natural`."""
+        e, a, b, alpha, beta = theta.T
+        return np.stack(
+            [np.exp(e), np.exp(a + alpha * centre[0]), np.exp(b + beta * centre[1]), alpha, beta], axis=1
+        )
+
+    def bounds(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Wide; they keep a term from leaving the range of numbers."""
+        return np.array([FLOOR, FLOOR, FLOOR, -1.0, -1.0]), np.array([v.max() + 1, 30.0, 30.0, 6.0, 6.0])
+
+    def starts(self, u: Floats, v: Floats) -> Floats:
+        """Exponents, the irreducible loss as a share of the smallest, and how the two terms share the rest."""
+        rows = []
+        for alpha, beta, share, part in product(
+            (0.15, 0.35, 0.7), (0.15, 0.35, 0.7), (0.5, 0.8, 0.97), (0.25, 0.5, 0.75)
+        ):
+            e = v.min() + np.log(share)
+            rest = np.exp(np.median(v)) - np.exp(e)
+            rows.append([e, np.log(part * rest), np.log((1 - part) * rest), alpha, beta])
+        return np.array(rows)
+
+
+def hoffmann_grid(centre: Floats) -> Floats:
+    """The 4,500 starts of hoffmann2022training (Appendix D.2), in the internal parameters of `Chinchilla`."""
+    exponents, levels = np.arange(5) / 2, np.arange(6) * 5.0
+    rows = product(np.arange(-2, 3) / 2, levels, levels, exponents, exponents)
+    out = np.array(list(rows))
+    out[:, 1] -= out[:, 3] * centre[0]
+    out[:, 2] -= out[:, 4] * centre[1]
+    return out
+
+
+@dataclass(frozen=True)
+class Kaplan(Form):
+    r"""Loss of non-embedding parameters N and tokens D.
+
+    .. math:: L(N, D) = \left[(N_c/N)^{\alpha_N/\alpha_D} + D_c/D\right]^{\alpha_D}
+
+    Internal parameters: ln of both terms at the centre of the data, alpha_N / alpha_D, ln alpha_D.
+
+    Source: kaplan2020scaling, eq. 1.5.
+    """
+
+    key = "kaplan"
+    formula = "L = [(Nc/N)^(alphaN/alphaD) + Dc/D]^alphaD"
+    source = "kaplan2020scaling, eq. 1.5"
+    cites = ("kaplan2020scaling",)
+    inputs = ("N", "D")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Nc, Dc, alphaN, alphaD."""
+        return ("Nc", "Dc", "alphaN", "alphaD")
+
+    def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """See `Form.log_value`."""
+        a = theta[:, 0, None] - theta[:, 2, None] * u[0]
+        b = theta[:, 1, None] - u[1]
+        inner, (pa, pb) = log_sum([a, b])
+        power = np.exp(theta[:, 3, None])
+        value = power * inner
+        return value, np.stack([power * pa, power * pb, -power * pa * u[0], value], axis=-1)
+
+    def natural(self, theta: Floats, centre: Floats) -> Floats:
+        """See `Form.natural`."""
+        a, b, ratio, log_d = theta.T
+        with np.errstate(divide="ignore", over="ignore"):
+            n_c = np.exp(a / ratio + centre[0])
+        return np.stack([n_c, np.exp(b + centre[1]), ratio * np.exp(log_d), np.exp(log_d)], axis=1)
+
+    def bounds(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Wide, with both exponents positive."""
+        return np.array([-60.0, -60.0, 1e-3, -8.0]), np.array([200.0, 200.0, 10.0, 1.5])
+
+    def starts(self, u: Floats, v: Floats) -> Floats:
+        """Exponents and how the two terms share the level of the data."""
+        rows = []
+        for ratio, power, part in product((0.4, 0.8, 1.5), (0.05, 0.1, 0.3), (0.2, 0.5, 0.8)):
+            level = np.median(v) / power
+            rows.append([level + np.log(part), level + np.log(1 - part), ratio, np.log(power)])
+        return np.array(rows)
+
+
+FORMS = ("power", "broken", "chinchilla", "kaplan", "M1", "M2", "M3", "M4")
+
+
+def form(name: str, breaks: int = 1) -> Form:
+    """The law of that name. power and M2 have an offset; M1 is the power law without one.
+
+    Raises
+    ------
+    InputError
+        No law of that name, or a number of breaks that is not 0 to 3.
+    """
+    if not 0 <= breaks <= 3:
+        raise InputError("a number of breaks", expected="0 to 3", got=str(breaks))
+    from opalesce.laws.saturating import M3, M4
+
+    made: dict[str, Form] = {
+        "power": Broken(0),
+        "M2": Broken(0),
+        "M1": Broken(0, offset=False),
+        "broken": Broken(breaks),
+        "chinchilla": Chinchilla(),
+        "kaplan": Kaplan(),
+        "M3": M3(),
+        "M4": M4(),
+    }
+    if name not in made:
+        raise InputError("no law of that name", expected=", ".join(FORMS), got=repr(name))
+    return made[name]

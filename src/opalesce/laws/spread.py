@@ -1,0 +1,113 @@
+"""How far the parameters of a fit may be elsewhere: bootstrap over runs, and profile likelihood."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import chi2
+
+from opalesce.estimate import Estimate
+from opalesce.laws.data import Points
+from opalesce.laws.descent import Optimum, descend
+from opalesce.laws.forms import Broken, Chinchilla, Floats, Form
+
+STEPS = 80
+GRID = 61
+
+
+def resample(
+    law: Form, data: Points, u: Floats, ends: list[Optimum], delta: float, rng: np.random.Generator, draws: int
+) -> Floats:
+    """Internal parameters (draws, P) refitted to resampled runs.
+
+    Runs are drawn with replacement and all their points move together: points of one run are not
+    independent. Every refit starts at each of the (at most three) best optima, and all run as one batch.
+    """
+    runs = int(data.groups.max()) + 1
+    counts = rng.multinomial(runs, np.full(runs, 1 / runs), size=draws)
+    weights = counts[:, data.groups].astype(float)
+    bounds = law.bounds(u, data.v)
+    found = []
+    for end in ends[:3]:
+        start = np.broadcast_to(end.theta, (draws, len(end.theta)))
+        found.append(descend(law, u, data.v, start, bounds, delta=delta, weights=weights, steps=STEPS))
+    thetas = np.stack([t for t, _ in found])
+    pick = np.argmin(np.stack([c for _, c in found]), axis=0)
+    return np.asarray(thetas[pick, np.arange(draws)])
+
+
+def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: float) -> dict[str, Estimate]:
+    r"""Profile-likelihood intervals of offsets, exponents and breaks, for Gaussian noise in ln y.
+
+    .. math:: \{\theta_k : n \ln(\mathrm{RSS}(\theta_k)/\mathrm{RSS}_{\min}) \le \chi^2_{1}(\mathrm{level})\}
+
+    with all other parameters refitted at each value of theta_k. Where the curve stays below the threshold up
+    to the end of the law's bounds the interval is open there: its end is infinite (or zero for a parameter
+    that is positive), and the status says so. Coefficients b, A, B depend on the unit of x and keep the
+    bootstrap's interval.
+    """
+    low, high = law.bounds(u, data.v)
+    n, best = len(data.v), ends[0]
+    centre = data.centre
+    limit = chi2.ppf(level, 1) / n
+    out = {}
+    for k, name in enumerate(law.names):
+        if not _shape(law, name):
+            continue
+        at = best.theta[k]
+        grid = _grid(at, low[k], high[k])
+        lows, highs = np.tile(low, (GRID, 1)), np.tile(high, (GRID, 1))
+        lows[:, k] = highs[:, k] = grid
+        cost = np.full(GRID, np.inf)
+        for end in ends[:3]:
+            start = np.tile(end.theta, (GRID, 1))
+            start[:, k] = grid
+            cost = np.minimum(cost, descend(law, u, data.v, start, (lows, highs), steps=STEPS)[1])
+        rise = np.log(np.maximum(cost, 1e-300) / max(best.objective, 1e-300))
+        left = _crossing(grid, rise, at, limit, -1)
+        right = _crossing(grid, rise, at, limit, +1)
+        values = [_as_reported(law, name, t, centre) for t in (left, at, right)]
+        sides = [s for s, t in (("below", left), ("above", right)) if not math.isfinite(t)]
+        status = f"the data do not bound {name} {' or '.join(sides)}: the interval is open" if sides else ""
+        out[name] = Estimate(
+            values[1], values[0], values[2], n, status, "profile likelihood, Gaussian noise in ln y", level
+        )
+    return out
+
+
+def _shape(law: Form, name: str) -> bool:
+    if isinstance(law, Broken):
+        return name != "b"
+    return isinstance(law, Chinchilla) and name in ("E", "alpha", "beta")
+
+
+def _grid(at: float, low: float, high: float) -> Floats:
+    """Values on both sides of the best, dense near it."""
+    reach = np.geomspace(1e-4, 1.0, GRID // 2)
+    left, right = at - (at - low) * reach[::-1], at + (high - at) * reach
+    return np.concatenate([left, [at], right])
+
+
+def _crossing(grid: Floats, rise: Floats, at: float, limit: float, side: int) -> float:
+    """Where the profile first passes the limit going from the best value outwards; infinite if it does not."""
+    outwards = np.argsort(side * (grid - at))
+    outwards = outwards[side * (grid[outwards] - at) >= 0]
+    x, r = grid[outwards], rise[outwards]
+    over = np.flatnonzero(r > limit)
+    if not len(over):
+        return side * math.inf
+    i = int(over[0])
+    if i == 0:
+        return at
+    share = (limit - r[i - 1]) / max(r[i] - r[i - 1], 1e-300)
+    return float(x[i - 1] + min(max(share, 0.0), 1.0) * (x[i] - x[i - 1]))
+
+
+def _as_reported(law: Form, name: str, value: float, centre: Floats) -> float:
+    """An internal parameter alone, as reported: exponentials of logs, places moved back to the data's unit."""
+    logged = name in ("a", "E") or name[0] in "df"
+    shift = centre[0] if name[0] == "d" else 0.0
+    if not logged:
+        return value
+    return math.inf if value == math.inf else math.exp(value + shift)
