@@ -5,6 +5,8 @@ run.check()
 ds = opalesce.measure(run, observables=["stable_rank", "loss"])
 ts = opalesce.transitions(run, null="runs/null")
 opalesce.report(run, null="runs/null", out="report")
+law = opalesce.fit("broken", x, y)
+next_ = opalesce.forecast(x, y, to=x_new)
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from opalesce.cite import cite as cite
     from opalesce.estimate import Estimate as Estimate
+    from opalesce.laws.allocate import allocate as allocate
+    from opalesce.laws.fit import fit as fit
+    from opalesce.laws.forecast import forecast as forecast
     from opalesce.measure.sweep import measure as measure
     from opalesce.report.build import report as report
     from opalesce.report.figures import plot as plot
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from opalesce.runs.run import Curve as Curve
     from opalesce.runs.run import Event as Event
     from opalesce.runs.run import Run as Run
+    from opalesce.transitions.mirage import mirage as mirage
     from opalesce.transitions.result import Transition as Transition
     from opalesce.transitions.trial import transitions as transitions
     from opalesce.transitions.trial import trial as trial
@@ -37,6 +43,10 @@ _PUBLIC = {
     "Event": "runs.run",
     "Run": "runs.run",
     "Transition": "transitions.result",
+    "allocate": "laws.allocate",
+    "fit": "laws.fit",
+    "forecast": "laws.forecast",
+    "mirage": "transitions.mirage",
     "open": "runs.open",
     "plot": "report.figures",
     "trial": "transitions.trial",

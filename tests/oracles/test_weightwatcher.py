@@ -111,7 +111,8 @@ def test_their_noise_level_is_further_from_the_truth(name: str, theirs, ours):
 
 @pytest.mark.parametrize("name", list(matrices()))
 def test_randomised_spectra_agree_within_the_shuffle(name: str, theirs):
-    # Their shuffle is one more draw of the same law: it lies in the range of ours. The largest eigenvalue of a
+    # Their shuffle is one more draw of the same law: it lies in the range of ours. The largest
+    # eigenvalue of a
     # shuffled heavy-tailed matrix has a heavy tail of its own, so that no multiple of a spread bounds it; one
     # draw exceeds the largest of 32 by 15 % in less than 1 % of cases here (convolution: 0 of 40).
     draws = [randomised(matrices()[name], np.random.default_rng(s)) for s in range(32)]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from opalesce.cli import npm, theory
+from opalesce.cli import laws, npm, theory
 from opalesce.cli.audit import audit
 from opalesce.cli.depth import depth
 from opalesce.cli.percolate import percolate
@@ -238,6 +238,10 @@ def cite(name: Annotated[str, typer.Argument(metavar="NAME", help="Observable or
 
 app.command("audit")(audit)
 app.command("depth")(depth)
+app.command("fit")(laws.fit)
+app.command("forecast")(laws.forecast)
+app.command("mirage")(laws.mirage)
+app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
 app.command("percolate-data")(percolate_data)
 app.add_typer(npm.app, name="npm")

@@ -119,10 +119,15 @@ def allocate(
         shares = many[sound, 4] / (many[sound, 3] + many[sound, 4])
         out.append(
             Allocation(
-                c, estimate(n, ns), estimate(d, ds), estimate(d / n, ds / ns),
-                estimate(_loss(best, n, d), losses), estimate(float(share), shares),
-                float(np.log10(c / largest)), f,
-            )  # fmt: skip
+                c,
+                estimate(n, ns),
+                estimate(d, ds),
+                estimate(d / n, ds / ns),
+                estimate(_loss(best, n, d), losses),
+                estimate(float(share), shares),
+                float(np.log10(c / largest)),
+                f,
+            )
         )
     return out
 
@@ -193,7 +198,13 @@ def isoflop(
             slopes.append(np.polyfit(u[pick], v[pick], 1)[0])
     low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
     exponent = Estimate(
-        float(slope), min(float(low), slope), max(float(high), slope), len(u), "", "bootstrap over budgets", level
+        float(slope),
+        min(float(low), slope),
+        max(float(high), slope),
+        len(u),
+        "",
+        "bootstrap over budgets",
+        level,
     )
     return IsoFlop(np.array(budgets), np.exp(v), exponent, float(np.exp(start)), tuple(left))
 

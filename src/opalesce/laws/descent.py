@@ -136,10 +136,10 @@ def polish(
             pull = np.clip(r, -delta, delta)
             return float(scale * huber(r, delta).sum()), np.asarray(-scale * (pull @ jac[0]))
 
-        got = minimize(fun, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000})
-        end = np.clip(got.x, low, high)
-        if not np.array_equal(end, got.x):  # left the bounds: again, inside them
-            got = minimize(
+        free = minimize(fun, start, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000})
+        end = np.clip(free.x, low, high)
+        if not np.array_equal(end, free.x):  # left the bounds: again, inside them
+            free = minimize(
                 fun,
                 start,
                 jac=True,
@@ -147,7 +147,7 @@ def polish(
                 bounds=list(zip(low, high, strict=True)),
                 options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000},
             )
-            end = np.asarray(got.x)
+            end = np.asarray(free.x)
     ones = np.ones_like(v)
     if objective(form, start[None], u, v, delta, ones)[0] < objective(form, end[None], u, v, delta, ones)[0]:
         end = start

@@ -188,8 +188,8 @@ def fit(
 
 
 def _report(
-    law: Form, data: Points, u: Floats, ends: list[Optimum], delta: float, level: float, seed: int, draws: int,
-    chosen: dict[str, Any],
+    law: Form, data: Points, u: Floats, ends: list[Optimum], delta: float, level: float, seed: int,
+    draws: int, chosen: dict[str, Any],
 ) -> Fit:  # fmt: skip
     best, n, size = ends[0], len(data.v), len(law.names)
     centre = data.centre
@@ -198,13 +198,19 @@ def _report(
     params = dict(zip(law.names, law.natural(best.theta[None], centre)[0].tolist(), strict=True))
     notes = []
     if not data.grouped:
-        notes.append("no groups given: each point counts as an independent run; checkpoints of one run are not")
+        notes.append(
+            "no groups given: each point counts as an independent run; checkpoints of one run are not"
+        )
     if data.duplicates:
-        notes.append(f"{data.duplicates} rows repeat another exactly; they count twice, and intervals are too narrow")
+        notes.append(
+            f"{data.duplicates} rows repeat another exactly; they count twice, and intervals are too narrow"
+        )
     if n - size < 2:
         notes.append(f"{n} points for {size} parameters: the residuals say nothing about the noise")
     thetas = best.theta[None]
-    intervals = {k: Estimate(p, n=n, level=level, status="no interval was asked for") for k, p in params.items()}
+    intervals = {
+        k: Estimate(p, n=n, level=level, status="no interval was asked for") for k, p in params.items()
+    }
     method = "none"
     if draws:
         thetas = resample(law, data, u, ends, delta, np.random.default_rng([seed, 0]), draws)

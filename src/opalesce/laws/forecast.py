@@ -16,11 +16,12 @@ from opalesce.laws.forms import Floats, form
 from opalesce.laws.rolling import CANDIDATES, FALLBACK, Candidate, Rolled, roll
 
 BACKTEST = (0.5, 0.8, 0.95)
+MAD = 1.4826  # standard deviations of a normal law in a median absolute deviation
 FAR = 1.0  # decades beyond which no bare number is printed
 # The rule below was chosen by rolling origin inside the fitted parts of 72 learning curves, then frozen.
 POWER = 2.0  # weight of a candidate: held-out error to the power of minus this
-DRIFT = 0.02  # standard deviation of ln y per e-fold of x beyond the data, when nothing else is known
-PRIOR = 4.0  # origins that the standard interval counts for, against those of the user's own back-test
+DRIFT = 0.1  # standard deviation of ln y per e-fold of x beyond the data, of what no candidate knows
+PRIOR = 1.0  # origins that the standard interval counts for, against those of the user's own back-test
 SHARP = (
     "a sharp break far enough beyond the data cannot be foreseen by any method: these intervals hold for a "
     "curve that goes on as it did"
@@ -76,14 +77,15 @@ def forecast(
 ) -> Forecast:
     r"""Extrapolate a curve with intervals that were tried on its own past.
 
-    Each candidate law (with all points, or the later part of them) is fitted at up to four origins and predicts
-    what came after. Its weight falls with its error there. The median is the weighted mean of ln y. The
-    half-width at distance h (in ln x beyond the data) is a quantile of the scores of earlier origins times
+    Each candidate law (with all points, or the later part of them) is fitted at up to four origins and
+    predicts what came after. Its weight falls with its error there. The median is the weighted median of their ln y.
+    The half-width at distance h (in ln x beyond the data) is a quantile of the scores of earlier origins times
 
     .. math:: s(h) = \sqrt{\sigma^2 + V + (\kappa h)^2}
 
-    with sigma the residual noise, V the weighted variance between candidates and kappa a constant for what
-    no candidate knows. With few origins the quantile is mixed with the normal one.
+    with sigma the residual noise, V the spread between candidates (squared weighted median absolute deviation
+    times 1.4826) and kappa a constant for what no candidate knows. With few origins the quantile is mixed
+    with the normal one.
 
     Parameters
     ----------
@@ -124,7 +126,10 @@ def forecast(
         rolled = roll(u, v, np.log(places), chosen)
     if not np.isfinite(rolled.paths[-1]).all(axis=1).any():
         raise InputError(
-            "too few points for these laws", expected="two more than parameters", got=str(len(v)), fix="law='M1'"
+            "too few points for these laws",
+            expected="two more than parameters",
+            got=str(len(v)),
+            fix="law='M1'",
         )
     last = len(rolled.cuts) - 1
     middle, spread = combine(rolled, last)
@@ -135,8 +140,7 @@ def forecast(
     coverage, tested = backtest(rolled)
     return Forecast(
         places, np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, coverage, tested, far,
-        _warnings(far, coverage, tested), dict(zip([c.label for c in chosen], weigh(rolled, last), strict=True)),
-        rolled,
+        _warnings(far, coverage, tested), {c.label: w for c, w in zip(chosen, weigh(rolled, last), strict=True)}, rolled,
     )  # fmt: skip
 
 
@@ -157,14 +161,25 @@ def weigh(r: Rolled, k: int) -> list[float]:
 
 
 def combine(r: Rolled, k: int) -> tuple[Floats, Floats]:
-    """Weighted mean of ln y at all u, and the scale s(h) of its error, at origin k."""
+    """Weighted median of ln y at all u, and the scale s(h) of its error, at origin k.
+
+    Medians, since one law that runs away far beyond the data would carry a mean and a variance with it.
+    """
     w = np.array(weigh(r, k))
-    paths = np.where(w[:, None] > 0, r.paths[k], 0.0)
-    middle = w @ paths
-    between = w @ (paths - middle) ** 2
+    paths, used = r.paths[k][w > 0], w[w > 0]
+    middle = weighted_median(paths, used)
+    between = (MAD * weighted_median(np.abs(paths - middle), used)) ** 2
     noise = float(w @ np.where(w > 0, r.noise[k], 0.0) ** 2)
     beyond = np.maximum(r.u - r.u[r.cuts[k] - 1], 0.0)
     return middle, np.sqrt(noise + between + (DRIFT * beyond) ** 2)
+
+
+def weighted_median(values: Floats, weights: Floats) -> Floats:
+    """Median of values (c, n) with weights (c,), interpolated between the weights' midpoints."""
+    order = np.argsort(values, axis=0)
+    ranked, w = np.take_along_axis(values, order, axis=0), weights[order]
+    middle = (np.cumsum(w, axis=0) - w / 2) / weights.sum()
+    return np.array([np.interp(0.5, m, v) for m, v in zip(middle.T, ranked.T, strict=True)])
 
 
 def past_scores(r: Rolled, k: int) -> list[Floats]:
@@ -207,9 +222,13 @@ def backtest(r: Rolled) -> tuple[dict[float, float], int]:
 def _warnings(far: Floats, coverage: Mapping[float, float], tested: int) -> tuple[str, ...]:
     out = [SHARP]
     if far.max() > FAR:
-        out.append(f"{far.max():.2f} decades beyond the data: no bare number beyond one decade, only intervals")
+        out.append(
+            f"{far.max():.2f} decades beyond the data: no bare number beyond one decade, only intervals"
+        )
     if not tested:
         out.append("too few points for a back-test: the intervals are untested here")
     elif coverage[0.8] < 0.65:
-        out.append(f"the 80 % intervals held {coverage[0.8]:.0%} of the held-out points: take these as too narrow")
+        out.append(
+            f"the 80 % intervals held {coverage[0.8]:.0%} of the held-out points: take these as too narrow"
+        )
     return tuple(out)

@@ -160,7 +160,7 @@ class Broken(Form):
         x = u[0]
         offsets = [FLOOR, *(v.min() + np.log(np.array([0.3, 0.6, 0.85])))] if self.offset else [None]
         slopes = _first_slopes(x, v)
-        rows = []
+        rows: list[list[float]] = []
         if self.breaks == 0:
             rows = [[] for _ in range(1)]
         else:
@@ -242,7 +242,7 @@ class Chinchilla(Form):
         return np.array([FLOOR, FLOOR, FLOOR, -1.0, -1.0]), np.array([v.max() + 1, 30.0, 30.0, 6.0, 6.0])
 
     def starts(self, u: Floats, v: Floats) -> Floats:
-        """Exponents, the irreducible loss as a share of the smallest, and how the two terms share the rest."""
+        """Exponents, the irreducible loss as a share of the smallest, how the two terms share the rest."""
         rows = []
         for alpha, beta, share, part in product(
             (0.15, 0.35, 0.7), (0.15, 0.35, 0.7), (0.5, 0.8, 0.97), (0.25, 0.5, 0.75)

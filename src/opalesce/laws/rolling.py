@@ -27,8 +27,10 @@ class Candidate:
         return name if self.recent == 1.0 else f"{name}, last {self.recent:.0%}"
 
 
-# Chosen by rolling origin inside the fitted parts of the 72 vision curves (docs/decisions): the later part of a
-# curve alone foretells better than the whole, and a second break made extrapolation worse. The broken law and M3
+# Chosen by rolling origin inside the fitted parts of the 72 vision curves (docs/decisions): the later part
+# of a
+# curve alone foretells better than the whole, and a second break made extrapolation worse. The broken law
+# and M3
 # of all points stay, for curves whose bend lies early.
 CANDIDATES = (
     *(Candidate(form(name), recent) for recent in (0.7, 0.5, 0.3) for name in ("M2", "M3")),

@@ -17,7 +17,13 @@ GRID = 61
 
 
 def resample(
-    law: Form, data: Points, u: Floats, ends: list[Optimum], delta: float, rng: np.random.Generator, draws: int
+    law: Form,
+    data: Points,
+    u: Floats,
+    ends: list[Optimum],
+    delta: float,
+    rng: np.random.Generator,
+    draws: int,
 ) -> Floats:
     """Internal parameters (draws, P) refitted to resampled runs.
 
@@ -90,7 +96,7 @@ def _grid(at: float, low: float, high: float) -> Floats:
 
 
 def _crossing(grid: Floats, rise: Floats, at: float, limit: float, side: int) -> float:
-    """Where the profile first passes the limit going from the best value outwards; infinite if it does not."""
+    """Where the profile first passes the limit going outwards from the best; infinite if it does not."""
     outwards = np.argsort(side * (grid - at))
     outwards = outwards[side * (grid[outwards] - at) >= 0]
     x, r = grid[outwards], rise[outwards]
@@ -105,7 +111,7 @@ def _crossing(grid: Floats, rise: Floats, at: float, limit: float, side: int) ->
 
 
 def _as_reported(law: Form, name: str, value: float, centre: Floats) -> float:
-    """An internal parameter alone, as reported: exponentials of logs, places moved back to the data's unit."""
+    """One internal parameter as reported: exponentials of logs, places moved back to the data's unit."""
     logged = name in ("a", "E") or name[0] in "df"
     shift = centre[0] if name[0] == "d" else 0.0
     if not logged:

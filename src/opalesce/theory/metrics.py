@@ -23,7 +23,7 @@ def token_probability(cross_entropy: ArrayLike) -> Floats:
     ce = np.asarray(cross_entropy, float)
     if not (np.isfinite(ce).all() and (ce >= 0).all()):
         raise InputError("a cross entropy", expected="finite numbers from 0 on, in nats", got="others")
-    return np.exp(-ce)
+    return np.asarray(np.exp(-ce))
 
 
 def exact_match(p: ArrayLike, length: float) -> Floats:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Word = Literal["real", "metric artefact", "cannot tell"]
 WSTAR = 0.8  # decades; a change is sharp when its 10-90 % width is at most half of it (COURT 3)
-# chance of a blind answer: one over the number of choices that the task lists; 0 where the answer is free text
+# chance of a blind answer: one over the number of choices of the task; 0 where the answer is free text
 CHANCE = {
     "hendrycksTest": 0.25,
     "mmlu": 0.25,
@@ -106,7 +106,9 @@ def mirage(
     from opalesce.runs.run import Run
 
     if not (0 < level < 1 and wstar > 0):
-        raise InputError("settings of the mirage court", expected="0 < level < 1, W* > 0", got=f"{level}, {wstar}")
+        raise InputError(
+            "settings of the mirage court", expected="0 < level < 1, W* > 0", got=f"{level}, {wstar}"
+        )
     if not isinstance(run, Run):
         from opalesce.runs.open import open as open_run
 
@@ -130,8 +132,8 @@ def mirage(
 
 
 def _judge(
-    run: Run, name: str, curve: Curve, soft: Curve | None, known: Mapping[str, float], sharp: float, level: float,
-    rng: np.random.Generator,
+    run: Run, name: str, curve: Curve, soft: Curve | None, known: Mapping[str, float], sharp: float,
+    level: float, rng: np.random.Generator,
 ) -> TaskVerdict:  # fmt: skip
     task = name.rsplit("/", 1)[0]
     hits = [k for k in known if task.startswith(k)]
@@ -147,7 +149,9 @@ def _judge(
     n = curve.n_trials
     p_chance = zero = math.nan
     if n and not math.isnan(guess):
-        p_chance = float(binom.sf(round(curve.y[-1] * n) - 1, n, guess)) if guess > 0 else float(curve.y[-1] == 0)
+        p_chance = (
+            float(binom.sf(round(curve.y[-1] * n) - 1, n, guess)) if guess > 0 else float(curve.y[-1] == 0)
+        )
     if n and curve.y[0] == 0:
         zero = binomial_interval(0, n)[1]
     verdict, reason = _decide(hard, other, soft.name if soft else "", guess, p_chance, sharp)
@@ -162,7 +166,10 @@ def _decide(
         moved = f"it shifts from {hard.start:.3g} to {hard.end:.3g} (p = {hard.p_shift:.2g})"
         if hard.p_shift < 0.05 and at_chance:
             way = "up" if hard.end > hard.start else "down"
-            return "cannot tell", f"{moved}, {way}, and ends at chance {guess:g}: a bias moved, not an ability"
+            return (
+                "cannot tell",
+                f"{moved}, {way}, and ends at chance {guess:g}: a bias moved, not an ability",
+            )
         return "cannot tell", f"{moved}; it does not leave its start for good at this resolution"
     if hard.end < hard.start:
         return "cannot tell", f"it falls from {hard.start:.3g} to {hard.end:.3g}: not the onset of an ability"

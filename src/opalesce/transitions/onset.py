@@ -64,7 +64,9 @@ def noise_of(curve: Curve) -> Floats | None:
     known = curve.stderr[np.isfinite(curve.stderr) & (curve.stderr > 0)]
     if not len(known):
         return None
-    return np.asarray(np.where(np.isfinite(curve.stderr) & (curve.stderr > 0), curve.stderr, np.median(known)))
+    return np.asarray(
+        np.where(np.isfinite(curve.stderr) & (curve.stderr > 0), curve.stderr, np.median(known))
+    )
 
 
 def change(curve: Curve, u: Floats, rng: np.random.Generator, level: float = 0.9) -> Change | None:
@@ -114,7 +116,9 @@ def _placed(x: Floats, at: int, found: NDArray[np.int_], level: float) -> Estima
 def _width(u: Floats, y: Floats, draws: Floats, level: float) -> Estimate:
     tail = (1 - level) / 2
     widths = np.array([_rise(u, d) for d in draws])
-    low, high = np.nanquantile(widths, [tail, 1 - tail]) if np.isfinite(widths).any() else (math.nan, math.nan)
+    low, high = (
+        np.nanquantile(widths, [tail, 1 - tail]) if np.isfinite(widths).any() else (math.nan, math.nan)
+    )
     value = _rise(u, y)
     return Estimate(
         value, min(float(low), value), max(float(high), value), len(y), "", "10 to 90 % of the change", level
