@@ -78,8 +78,9 @@ def forecast(
     r"""Extrapolate a curve with intervals that were tried on its own past.
 
     Each candidate law (with all points, or the later part of them) is fitted at up to four origins and
-    predicts what came after. Its weight falls with its error there. The median is the weighted median of their ln y.
-    The half-width at distance h (in ln x beyond the data) is a quantile of the scores of earlier origins times
+    predicts what came after. Its weight falls with its error there. The median is the weighted median of
+    their ln y. The half-width at distance h (in ln x beyond the data) is a quantile of the scores of earlier
+    origins times
 
     .. math:: s(h) = \sqrt{\sigma^2 + V + (\kappa h)^2}
 
@@ -140,7 +141,8 @@ def forecast(
     coverage, tested = backtest(rolled)
     return Forecast(
         places, np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, coverage, tested, far,
-        _warnings(far, coverage, tested), {c.label: w for c, w in zip(chosen, weigh(rolled, last), strict=True)}, rolled,
+        _warnings(far, coverage, tested),
+        {c.label: w for c, w in zip(chosen, weigh(rolled, last), strict=True)}, rolled,
     )  # fmt: skip
 
 

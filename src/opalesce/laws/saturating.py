@@ -65,10 +65,11 @@ class M4(Form):
 
     .. math:: \frac{y - \epsilon_\infty}{(\epsilon_0 - y)^{\alpha}} = \beta\,x^{-c}
 
-    alpha = 0 is M2. With :math:`y = \epsilon_\infty + (\epsilon_0 - \epsilon_\infty) S(t)` (S logistic) the law
-    is one monotone equation for t, solved by Newton's method; derivatives follow from the implicit function.
-    Internal parameters: ln eps_inf, ln eps_0, ln beta, c, alpha. All are fitted together: this is the law of
-    the source, not its alternating estimator, which keeps the first guess of eps_0 in one regressor.
+    alpha = 0 is M2. With :math:`y = \epsilon_\infty + (\epsilon_0 - \epsilon_\infty) S(t)` (S logistic) the
+    law is one monotone equation for t, solved by Newton's method; derivatives follow from the implicit
+    function. Internal parameters: ln eps_inf, ln eps_0, ln beta, c, alpha. All are fitted together: this is
+    the law of the source, not its alternating estimator, which keeps the first guess of eps_0 in one
+    regressor.
 
     Source: alabdulmohsin2022revisiting, sec. 3 (M4).
     """

@@ -28,6 +28,7 @@ class Change:
         with an interval that reaches back to the checkpoint before: nothing is known in between.
     width : Estimate
         Decades of the axis between 10 % and 90 % of the whole change; in units of the axis when linear.
+        Places between checkpoints are interpolated: a change narrower than two spacings is called that wide.
     start, end : float
         First value and mean of the last three.
     p_shift : float

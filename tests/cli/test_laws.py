@@ -1,0 +1,116 @@
+"""opalesce fit, forecast, allocate and mirage: text, JSON, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from opalesce.cli import main
+
+from .conftest import Command
+
+
+@pytest.fixture
+def curve(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1, 1e4, 30)
+    path = tmp_path / "curve.csv"
+    y = (0.2 + 2 * x**-0.4) * np.exp(0.01 * rng.standard_normal(30))
+    pd.DataFrame({"tokens": x, "loss": y}).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    n, d = 10 ** rng.uniform(7, 10, 60), 10 ** rng.uniform(9, 11.5, 60)
+    loss = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(0.003 * rng.standard_normal(60))
+    path = tmp_path / "runs.csv"
+    pd.DataFrame({"N": n, "D": d, "C": 6 * n * d, "loss": loss}).to_csv(path, index=False)
+    return path
+
+
+def test_fit_as_document(opalesce: Command, curve: Path):
+    done = opalesce("fit", curve, "--x", "tokens", "--y", "loss", "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert found["schema"] == "opalesce.fit/1"
+    assert found["params"]["c0"] == pytest.approx(0.4, abs=0.05)
+    assert found["intervals"]["c0"]["low"] < 0.4 < found["intervals"]["c0"]["high"]
+
+
+def test_fit_of_two_inputs(runs: Path, capsys):
+    assert main(["fit", str(runs), "--x", "N,D", "--y", "loss", "--law", "chinchilla"]) == 0
+    out, err = capsys.readouterr()
+    assert "alpha" in out
+    assert "Huber delta 0.001" in out
+    assert "no groups given" in err
+
+
+def test_forecast(curve: Path, capsys):
+    line = ["forecast", str(curve), "--x", "tokens", "--y", "loss", "--to", "2e4,1e6"]
+    assert main([*line, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    near, far = found["rows"]
+    assert near["lower"] < near["median"] < near["upper"]
+    assert far["median"] is None  # no bare number beyond one decade
+    assert main(line) == 0
+    assert "a sharp break" in capsys.readouterr().out
+
+
+def test_allocate(runs: Path, capsys):
+    assert main(["allocate", str(runs), "--compute", "1e21", "--c", "C", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["exponent"]["value"] == pytest.approx(0.51, abs=0.05)
+    assert main(["allocate", str(runs), "--compute", "1e26"]) == 0
+    assert "decades beyond the largest budget" in capsys.readouterr().out
+
+
+def test_mirage(data: Path, capsys):
+    assert main(["mirage", str(data / "pythia_evals" / "pythia-160m")]) == 0
+    out = capsys.readouterr().out
+    assert "metric artefact  lambada_openai/acc" in out
+    assert out.rstrip().endswith("cannot tell")
+
+
+def test_compressed_and_json_lines(curve: Path, tmp_path: Path, capsys):
+    frame = pd.read_csv(curve)
+    packed = tmp_path / "curve.csv.gz"
+    packed.write_bytes(gzip.compress(curve.read_bytes()))
+    lines = tmp_path / "curve.jsonl"
+    frame.to_json(lines, orient="records", lines=True, double_precision=15)
+    found = []
+    for path in (packed, lines):
+        assert main(["fit", str(path), "--x", "tokens", "--y", "loss", "--law", "M1", "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["params"]["c0"])
+    assert found[0] == pytest.approx(found[1], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "CURVE", "--x", "token", "--y", "loss"], "no column 'token'"),
+        (["fit", "CURVE", "--x", "tokens", "--y", "loss", "--law", "powr"], "no law"),
+        (["fit", "CURVE", "--x", "tokens", "--y", "loss", "--breaks", "x"], "auto"),
+        (["fit", "nothing.csv", "--x", "a", "--y", "b"], "not there"),
+        (["forecast", "CURVE", "--x", "tokens", "--y", "loss", "--to", "soon"], "--to takes numbers"),
+        (["allocate", "CURVE", "--compute", "1e20"], "no column"),
+        (["mirage", "CURVE"], "thresholded"),
+    ],
+)
+def test_refused_with_a_way_out(words, told, curve: Path, capsys):
+    line = [str(curve) if w == "CURVE" else w for w in words]
+    assert main(line) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_text_in_a_column(tmp_path: Path, capsys):
+    path = tmp_path / "bad.csv"
+    path.write_text("x,y\n1,2\n2,n/a?\n3,1\n4,1\n")
+    assert main(["fit", str(path), "--x", "x", "--y", "y"]) == 2
+    assert "row 1" in capsys.readouterr().err
