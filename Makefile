@@ -44,7 +44,7 @@ validate: $(VENV)/.dev
 
 bench: $(VENV)/.base
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt -e . weightwatcher==0.7.7 ruptures safetensors torch networkit python-igraph networkx openpnm connected-components-3d
+	.venv-bench/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt -e . weightwatcher==0.7.7 ruptures safetensors torch networkit python-igraph networkx openpnm connected-components-3d chinchilla==0.2.0
 	.venv-bench/bin/python -m benchmarks.run
 
 lint: $(VENV)/.dev

@@ -19,7 +19,16 @@ from typing import Any
 from benchmarks.figures import ONE_THREAD, Figure
 
 os.environ.update(ONE_THREAD)
-PARTS = ("checking", "reading", "spectra", "weightwatcher", "multifractal", "false_alarms", "percolation")
+PARTS = (
+    "checking",
+    "reading",
+    "spectra",
+    "weightwatcher",
+    "multifractal",
+    "false_alarms",
+    "percolation",
+    "laws",
+)
 PACKAGES = (
     "opalesce",
     "numpy",
@@ -33,6 +42,7 @@ PACKAGES = (
     "networkx",
     "openpnm",
     "connected-components-3d",
+    "chinchilla",
 )
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """---

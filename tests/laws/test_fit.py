@@ -239,3 +239,14 @@ def test_every_optimum_is_reported_once():
     assert goals == sorted(goals)
     assert isinstance(f.law, Broken)
     assert "caballero" in f.cite()
+
+
+def test_sensitivity_says_what_other_choices_give(runs):
+    # besiroglu2024chinchilla: five runs of the highest loss move beta by four standard errors
+    x, loss = runs
+    rows = {r["change"]: r for r in fit("chinchilla", x, loss, draws=0).sensitivity}
+    assert rows["Huber delta 0.001"]["params"]["beta"] == pytest.approx(0.4530, abs=1e-3)
+    assert rows["without the 5 worst-fitted"]["n"] == 240
+    assert abs(rows["without the 5 worst-fitted"]["params"]["beta"] - 0.4530) > 0.05
+    assert rows["least squares"]["params"]["beta"] > 0.45
+    assert len(rows) == 8

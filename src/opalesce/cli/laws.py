@@ -63,6 +63,7 @@ def fit(
                 "intervals": {k: asdict(e) for k, e in f.intervals.items()},
                 "optima": f.optima,
                 "diagnostics": f.diagnostics,
+                "sensitivity": f.sensitivity,
             }
         )
         return
@@ -77,7 +78,7 @@ def fit(
     if d["breaks"]:
         errors = ", ".join(f"{k}: {e:.3g}" for k, e in d["breaks"]["held_out_rmse"].items())
         say(f"breaks: {d['breaks']['chosen']}, by {d['breaks']['why']} ({errors})")
-    for row in d["sensitivity"]:
+    for row in f.sensitivity:
         say(
             f"  {row['change']:26} n = {row['n']:<5} "
             + "  ".join(f"{k} {p:.4g}" for k, p in row["params"].items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Fit:
         Every distinct optimum within 10 % of the best objective, best first: params, objective, gradient.
     diagnostics : dict
         n, runs, objective, delta, gradient, rmse (of ln y), r2, duplicates, breaks (how their number was
-        chosen), at_bound, sensitivity, method of the intervals, notes.
+        chosen), at_bound, method of the intervals, notes.
     """
 
     law: Form
@@ -60,7 +61,16 @@ class Fit:
     theta: Floats = field(repr=False)
     draws: Floats = field(repr=False)
     noise: Floats = field(repr=False)
+    ends: list[Optimum] = field(repr=False)
     seed: int = 0
+
+    @cached_property
+    def sensitivity(self) -> list[dict[str, Any]]:
+        """What the parameters would be without the worst points, without the smallest x, and with Huber's
+        delta over four decades: one row a choice, with `change`, `n` and `params`. Refitted when asked for.
+        """
+        u = self.data.u - self.data.centre[:, None]
+        return sensitivity(self.law, self.data, u, self.ends, self.diagnostics["delta"])
 
     def log_predict(self, x: Any, theta: Floats | None = None) -> Floats:
         """ln y (S, m) at new x for internal parameters (S, P); by default the best optimum."""
@@ -238,7 +248,6 @@ def _report(
         "duplicates": data.duplicates,
         "breaks": chosen,
         "at_bound": tight,
-        "sensitivity": sensitivity(law, data, u, ends, delta) if draws else [],
         "intervals": method,
         "notes": notes,
     }
@@ -250,4 +259,4 @@ def _report(
         }
         for o in ends
     ]
-    return Fit(law, params, intervals, optima, diagnostics, data, best.theta, thetas, noise, seed)
+    return Fit(law, params, intervals, optima, diagnostics, data, best.theta, thetas, noise, ends, seed)

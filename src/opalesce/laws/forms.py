@@ -176,11 +176,12 @@ class Broken(Form):
                         (single[i] for i in rng.integers(len(single), size=self.breaks)), key=lambda r: r[1]
                     )
                     rows.append([value for r in chosen for value in r])
-        out = []
-        for (a, slope), row in product(product(offsets, slopes), rows):
-            head = [] if a is None else [a]
-            out.append([*head, _level(self, np.array([*head, 0.0, slope, *row]), x, v), slope, *row])
-        return np.array(out)
+        heads = [[] if a is None else [a] for a in offsets]
+        out = np.array([[*h, 0.0, slope, *row] for h in heads for slope in slopes for row in rows])
+        k = int(self.offset)
+        shape, _ = Broken(self.breaks, offset=False).log_value(out[:, k:], u)
+        out[:, k] = np.median(v - shape, axis=1)  # the power part goes through the middle of the data
+        return out
 
 
 def _first_slopes(x: Floats, v: Floats) -> list[float]:
@@ -188,16 +189,6 @@ def _first_slopes(x: Floats, v: Floats) -> list[float]:
     if np.ptp(x) == 0:
         return [0.0]
     return [0.0, float(-np.polyfit(x, v, 1)[0])]
-
-
-def _level(form: Form, theta: Floats, x: Floats, v: Floats) -> float:
-    """ln b that puts the power part at the median of the data."""
-    shape = Broken(form.breaks, offset=False) if isinstance(form, Broken) else None
-    if shape is None:
-        return float(np.median(v))
-    skip = int(form.offset) if isinstance(form, Broken) else 0
-    z, _ = shape.log_value(theta[None, skip:], x[None])
-    return float(np.median(v - z[0]))
 
 
 @dataclass(frozen=True)

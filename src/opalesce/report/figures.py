@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from opalesce.errors import InputError
+from opalesce.laws.fit import Fit
+from opalesce.laws.forecast import Forecast
 from opalesce.report.clean import clean, plotly_text
 from opalesce.report.heat import heat
+from opalesce.report.laws import fit_figure, forecast_figure
 from opalesce.report.palette import LIGHT
 from opalesce.report.panels import coordinate, panel, ticks
 
@@ -20,11 +23,11 @@ _AXIS = {"name": "step", "unit": "", "scale": "linear", "x1": 1.0}
 
 
 def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = None) -> Figure:
-    """Draw a witness of a report document, or a measured variable.
+    """Draw a witness of a report document, a measured variable, a fit or a forecast.
 
     Parameters
     ----------
-    result : dict, xarray.DataArray or xarray.Dataset
+    result : dict, xarray.DataArray, xarray.Dataset, Fit or Forecast
         A report document (schema `opalesce.report/1`), one of its witnesses, or what `measure`
         returns. A variable over the control axis becomes a curve; one over axis and modules a heat
         map of its change from the first step.
@@ -44,6 +47,10 @@ def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = 
     InputError
         Neither of these, no such name, or no values to draw.
     """
+    if isinstance(result, Fit):
+        return fit_figure(result)
+    if isinstance(result, Forecast):
+        return forecast_figure(result)
     if isinstance(result, Mapping) and not hasattr(result, "data_vars"):
         return _mapping(clean(result), name, axis)
     if hasattr(result, "data_vars"):
@@ -52,7 +59,7 @@ def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = 
         return _array(result, axis)
     raise InputError(
         "this cannot be drawn",
-        expected="a report document, one of its witnesses, or a Dataset of `measure`",
+        expected="a report document, one of its witnesses, a Dataset of `measure`, a fit or a forecast",
         got=type(result).__name__,
         fix="opalesce.plot(opalesce.measure(run), 'loss')",
     )

@@ -72,7 +72,7 @@ def local_exponent(non_embedding: ArrayLike, alpha: float, beta: float, gamma: f
 
 @dataclass(frozen=True)
 class Reading:
-    """Exponents of straight lines through a range of sizes, in non-embedding units: N* ~ C^size, L ~ C^loss."""
+    """Exponents of lines through a range of sizes, in non-embedding units: N* ~ C^size, L ~ C^loss."""
 
     size: float
     loss: float

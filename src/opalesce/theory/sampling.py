@@ -26,9 +26,9 @@ def pass_until(
     .. math:: \hat p = \frac{r - 1}{K - 1}\ \text{(unbiased)},\qquad \hat p_{ML} = \frac{r}{K}
 
     r/K is biased upwards: its mean over p is 4.65 at r = 1 and 1.93 at r = 2 (p = 0.01). The interval is
-    exact: K is negative binomial with :math:`P(K \le k) = I_p(r, k - r + 1)`. When the cap came first (fewer passes
-    than wanted) the count is right-censored: the estimate is passes / samples, and its interval that of a
-    binomial.
+    exact: K is negative binomial with :math:`P(K \le k) = I_p(r, k - r + 1)`. When the cap came first (fewer
+    passes than wanted) the count is right-censored: the estimate is passes / samples, and its interval that
+    of a binomial.
 
     Parameters
     ----------
