@@ -15,6 +15,8 @@ from scipy.optimize import least_squares, minimize
 
 from opalesce.laws.forms import Floats, Form
 
+MANY = 1000  # of so many starts some lie near each optimum, and the short descent need only rank them
+
 
 def huber(r: Floats, delta: float) -> Floats:
     """H_delta of residuals, elementwise."""
@@ -176,8 +178,9 @@ def search(
     """
     bounds = form.bounds(u, v)
     theta = form.starts(u, v) if starts is None else starts
+    steps, tolerance = (25, 1e-5) if len(theta) < MANY else (12, 1e-3)
     soft = np.inf if delta == np.inf else max(delta, 0.05)
-    theta, cost = descend(form, u, v, theta, bounds, delta=soft, steps=25, tolerance=1e-5)
+    theta, cost = descend(form, u, v, theta, bounds, delta=soft, steps=steps, tolerance=tolerance)
     chosen = _distinct(theta, cost, max(24, 4 * keep))
     theta, cost = descend(form, u, v, theta[chosen], bounds, delta=delta, steps=150)
     ends = [polish(form, u, v, theta[i], bounds, delta) for i in _distinct(theta, cost, keep)]
