@@ -18,10 +18,10 @@ from scipy.optimize import brute, curve_fit, minimize
 from scipy.special import logsumexp
 
 from benchmarks.figures import Figure, seconds
+from opalesce.laws.compute import Chinchilla, hoffmann_grid
 from opalesce.laws.data import points
 from opalesce.laws.descent import search
 from opalesce.laws.fit import fit
-from opalesce.laws.forms import Chinchilla, hoffmann_grid
 from opalesce.laws.spread import resample
 
 DATA = Path(os.environ.get("OPALESCE_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

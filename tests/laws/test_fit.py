@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from opalesce.errors import InputError
+from opalesce.laws.compute import Chinchilla, hoffmann_grid
 from opalesce.laws.descent import objective, search
 from opalesce.laws.fit import fit
-from opalesce.laws.forms import Broken, Chinchilla, hoffmann_grid
+from opalesce.laws.forms import Broken
 
 
 @pytest.fixture(scope="module")

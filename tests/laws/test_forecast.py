@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from opalesce.errors import InputError
-from opalesce.laws.forecast import backtest, forecast, past_scores, weigh, weighted_median
+from opalesce.laws.forecast import forecast, foretold, past_scores, weigh, weighted_median
 from opalesce.laws.rolling import origins
 
 
@@ -58,9 +58,9 @@ def test_the_backtest_uses_nothing_from_later():
     np.testing.assert_array_equal(r.paths[:2], other.paths[:2])  # fitted before the change
     assert weigh(r, 1) == weigh(other, 1)
     assert weigh(r, 2) != weigh(other, 2)
-    for one, two in zip(past_scores(r, 1), past_scores(other, 1), strict=True):
+    for one, two in zip(past_scores(r, foretold(r), 1), past_scores(other, foretold(other), 1), strict=True):
         np.testing.assert_array_equal(one, two)
-    assert backtest(other)[0][0.95] < backtest(r)[0][0.95]
+    assert forecast(x, later, to=[2e4]).coverage[0.95] < f.coverage[0.95]
     assert f.tested == sum(len(r.v) - c for c in r.cuts[:-1])
     assert set(f.coverage) == {0.5, 0.8, 0.95}
     assert f.coverage[0.5] <= f.coverage[0.8] <= f.coverage[0.95]

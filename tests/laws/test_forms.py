@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from opalesce.errors import InputError
-from opalesce.laws.forms import FORMS, Broken, Chinchilla, Kaplan, form
+from opalesce.laws.catalogue import FORMS, form
+from opalesce.laws.compute import Chinchilla, Kaplan
+from opalesce.laws.forms import Broken
 
 LAWS = [form(n) for n in FORMS] + [form("broken", 0), form("broken", 2), form("broken", 3)]
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
+from numpy.typing import ArrayLike
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
+from opalesce.laws.descent import descend, polish
+from opalesce.laws.forms import Broken, Floats
 
-Floats = NDArray[np.float64]
+LAW = Broken(1, offset=False)
 MIN_POINTS = 8
 _LOW = np.array([-12.0, -1.0, 0.0, np.nan, -4.0])  # log b, c0, c1, log d1 (set from the data), log f1
 _HIGH = np.array([12.0, 3.0, 12.0, np.nan, 1.0])
@@ -37,14 +38,10 @@ class BrokenLaw:
     def __call__(self, x: ArrayLike) -> Floats:
         """y at x, with a = 0."""
         u = np.log(np.asarray(x, float))
-        theta = np.array([np.log(self.b), self.c0, self.c1, np.log(self.d1), np.log(self.f1)])
-        return np.exp(_log_law(u, theta))
+        return np.exp(LAW.log_value(self._internal()[None], u.reshape(1, -1))[0].reshape(u.shape))
 
-
-def _log_law(u: Floats, theta: Floats) -> Floats:
-    log_b, c0, c1, log_d, log_f = theta
-    f = np.exp(log_f)
-    return np.asarray(log_b - c0 * u - c1 * f * np.logaddexp(0.0, (u - log_d) / f))
+    def _internal(self) -> Floats:
+        return np.array([np.log(self.b), self.c0, self.c1, np.log(self.d1), np.log(self.f1)])
 
 
 def fit_broken(x: ArrayLike, y: ArrayLike, near: BrokenLaw | None = None) -> BrokenLaw:
@@ -65,21 +62,21 @@ def fit_broken(x: ArrayLike, y: ArrayLike, near: BrokenLaw | None = None) -> Bro
     u, v = np.log(u), np.log(v)
     low, high = _LOW.copy(), _HIGH.copy()
     low[3], high[3] = u.min(), u.max()
-    starts = [
-        np.array([v[0], 0.0, 1.0, u.min() + share * np.ptp(u), np.log(width)])
-        for share in (0.2, 0.4, 0.6, 0.8)
-        for width in (0.1, 0.3, 1.0)
-    ]
-    if near is not None:
-        starts = [np.array([np.log(near.b), near.c0, near.c1, np.log(near.d1), np.log(near.f1)])]
-
-    def residuals(theta: Floats) -> Floats:
-        return np.asarray(_log_law(u, theta) - v)
-
-    fits = [least_squares(residuals, np.clip(s, low, high), bounds=(low, high)) for s in starts]
-    best = min(fits, key=lambda got: got.cost)
-    log_b, c0, c1, log_d, log_f = (float(t) for t in best.x)
-    rms = float(np.sqrt(2 * best.cost / len(u)))
+    if near is None:
+        starts = np.array(
+            [
+                [v[0], 0.0, 1.0, u.min() + share * np.ptp(u), np.log(width)]
+                for share in (0.2, 0.4, 0.6, 0.8)
+                for width in (0.1, 0.3, 1.0)
+            ]
+        )
+        ends, costs = descend(LAW, u[None], v, starts, (low, high))
+        start = ends[np.argmin(costs)]
+    else:
+        start = near._internal()
+    best = polish(LAW, u[None], v, start, (low, high))
+    log_b, c0, c1, log_d, log_f = (float(t) for t in best.theta)
+    rms = float(np.sqrt(2 * best.objective / len(u)))
     return BrokenLaw(float(np.exp(log_b)), c0, c1, float(np.exp(log_d)), float(np.exp(log_f)), rms)
 
 

@@ -8,18 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from opalesce.cite import bibtex
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
 from opalesce.laws.breaks import choose
-from opalesce.laws.data import Points, points
+from opalesce.laws.catalogue import form
+from opalesce.laws.data import Points, numbers, points
 from opalesce.laws.descent import Optimum, search
-from opalesce.laws.forms import Floats, Form, form
+from opalesce.laws.forms import Floats, Form
 from opalesce.laws.sensitivity import sensitivity
 from opalesce.laws.spread import profile, resample
 
 DRAWS = 200
 CHINCHILLA_DELTA = 1e-3  # hoffmann2022training, Appendix D.2
-INSIDE = 1.25  # a point this factor outside the data is still called inside
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,11 @@ class Fit:
 
     def cite(self) -> str:
         """BibTeX of the law and of the method."""
-        from opalesce.cite import bibtex
-
         return bibtex(self.law.cites)
 
 
 def columns(law: Form, x: Any) -> Floats:
     """Logs (k, m) of new inputs."""
-    from opalesce.laws.data import numbers
-
     if len(law.inputs) == 1 and not hasattr(x, "keys"):
         return np.log(np.atleast_2d(numbers(np.atleast_1d(x), "x")))
     missing = [k for k in law.inputs if not hasattr(x, "keys") or k not in x]
@@ -139,7 +136,8 @@ def fit(
     Parameters
     ----------
     law : str or Form
-        "power" (with an offset; "M2" is the same), "M1" (without), "broken", "chinchilla", "kaplan".
+        "power" (with an offset; "M2" is the same), "M1" (without), "M3", "M4", "broken", "chinchilla",
+        "kaplan".
     x, y : array_like
         Positive finite data (n,); for laws of several inputs x is a mapping, `{"N": ..., "D": ...}`.
         Order does not matter.

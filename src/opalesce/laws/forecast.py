@@ -10,15 +10,17 @@ import numpy as np
 from scipy.stats import norm
 
 from opalesce.errors import InputError
+from opalesce.laws.catalogue import form
 from opalesce.laws.data import numbers, points
 from opalesce.laws.fit import check_level
-from opalesce.laws.forms import Floats, form
+from opalesce.laws.forms import Floats
 from opalesce.laws.rolling import CANDIDATES, FALLBACK, Candidate, Rolled, roll
 
 BACKTEST = (0.5, 0.8, 0.95)
 MAD = 1.4826  # standard deviations of a normal law in a median absolute deviation
+POOR = 0.65  # coverage of the 80 % intervals below which they are called too narrow; a convention
 FAR = 1.0  # decades beyond which no bare number is printed
-# The rule below was chosen by rolling origin inside the fitted parts of 72 learning curves, then frozen.
+# Chosen by rolling origin inside the fitted parts of 72 learning curves, then frozen: docs/decisions/0008.
 POWER = 2.0  # weight of a candidate: held-out error to the power of minus this
 DRIFT = 0.1  # standard deviation of ln y per e-fold of x beyond the data, of what no candidate knows
 PRIOR = 1.0  # origins that the standard interval counts for, against those of the user's own back-test
@@ -132,13 +134,13 @@ def forecast(
             got=str(len(v)),
             fix="law='M1'",
         )
+    said = foretold(rolled)
     last = len(rolled.cuts) - 1
-    middle, spread = combine(rolled, last)
-    scores = past_scores(rolled, last)
-    half = quantile(scores, level) * spread[len(v) :]
+    middle, spread = said[last]
+    half = quantile(past_scores(rolled, said, last), level) * spread[len(v) :]
     centre = middle[len(v) :]
     far = (np.log(places) - u.max()) / np.log(10)
-    coverage, tested = backtest(rolled)
+    coverage, tested = backtest(rolled, said)
     return Forecast(
         places, np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, coverage, tested, far,
         _warnings(far, coverage, tested),
@@ -184,16 +186,22 @@ def weighted_median(values: Floats, weights: Floats) -> Floats:
     return np.array([np.interp(0.5, m, v) for m, v in zip(middle.T, ranked.T, strict=True)])
 
 
-def past_scores(r: Rolled, k: int) -> list[Floats]:
+Said = dict[int, tuple[Floats, Floats]]
+
+
+def foretold(r: Rolled) -> Said:
+    """`combine` at every origin at which some candidate had enough points."""
+    return {k: combine(r, k) for k, paths in enumerate(r.paths) if np.isfinite(paths).all(axis=1).any()}
+
+
+def past_scores(r: Rolled, said: Said, k: int) -> list[Floats]:
     """|error| / s of each earlier origin, on the points that were known at origin k."""
-    out = []
-    for j in range(k):
-        if not np.isfinite(r.paths[j]).all(axis=1).any():
-            continue
-        middle, spread = combine(r, j)
-        ahead = slice(r.cuts[j], r.cuts[k])
-        out.append(np.abs(r.v[ahead] - middle[ahead]) / spread[ahead])
-    return out
+    return [_scores(r, said[j], slice(r.cuts[j], r.cuts[k])) for j in said if j < k]
+
+
+def _scores(r: Rolled, told: tuple[Floats, Floats], ahead: slice) -> Floats:
+    middle, spread = told
+    return np.asarray(np.abs(r.v[ahead] - middle[ahead]) / spread[ahead])
 
 
 def quantile(scores: Sequence[Floats], level: float) -> float:
@@ -205,18 +213,14 @@ def quantile(scores: Sequence[Floats], level: float) -> float:
     return (PRIOR * standard + len(scores) * seen) / (PRIOR + len(scores))
 
 
-def backtest(r: Rolled) -> tuple[dict[float, float], int]:
+def backtest(r: Rolled, said: Said) -> tuple[dict[float, float], int]:
     """Coverage of the 50, 80 and 95 % intervals at each origin, from what was known there only."""
     hits: dict[float, list[bool]] = {level: [] for level in BACKTEST}
-    for k in range(len(r.cuts) - 1):
-        if not np.isfinite(r.paths[k]).all(axis=1).any():
-            continue
-        middle, spread = combine(r, k)
-        ahead = slice(r.cuts[k], len(r.v))
-        score = np.abs(r.v[ahead] - middle[ahead]) / spread[ahead]
-        past = past_scores(r, k)
-        for level, told in hits.items():
-            told += (score <= quantile(past, level)).tolist()
+    for k, told in said.items():
+        score = _scores(r, told, slice(r.cuts[k], len(r.v)))  # empty at the last origin, which has all points
+        past = past_scores(r, said, k)
+        for level, held in hits.items():
+            held += (score <= quantile(past, level)).tolist()
     tested = len(hits[BACKTEST[0]])
     return {k: float(np.mean(h)) if h else float("nan") for k, h in hits.items()}, tested
 
@@ -229,7 +233,7 @@ def _warnings(far: Floats, coverage: Mapping[float, float], tested: int) -> tupl
         )
     if not tested:
         out.append("too few points for a back-test: the intervals are untested here")
-    elif coverage[0.8] < 0.65:
+    elif coverage[0.8] < POOR:
         out.append(
             f"the 80 % intervals held {coverage[0.8]:.0%} of the held-out points: take these as too narrow"
         )

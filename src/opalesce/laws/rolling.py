@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from opalesce.laws.catalogue import form
 from opalesce.laws.descent import search
-from opalesce.laws.forms import Floats, Form, form
+from opalesce.laws.forms import Floats, Form
 
 MIN_POINTS = 5
 SPARE = 2  # points beyond its parameters that a law needs
@@ -27,11 +28,9 @@ class Candidate:
         return name if self.recent == 1.0 else f"{name}, last {self.recent:.0%}"
 
 
-# Chosen by rolling origin inside the fitted parts of the 72 vision curves (docs/decisions): the later part
-# of a
-# curve alone foretells better than the whole, and a second break made extrapolation worse. The broken law
-# and M3
-# of all points stay, for curves whose bend lies early.
+# Chosen by rolling origin inside the fitted parts of 72 vision curves (docs/decisions/0008): the later part
+# of a curve alone foretells better than the whole, and a second break made extrapolation worse. The broken
+# law and M3 of all points stay, for curves whose bend lies early.
 CANDIDATES = (
     *(Candidate(form(name), recent) for recent in (0.7, 0.5, 0.3) for name in ("M2", "M3")),
     Candidate(form("M3")),

@@ -34,6 +34,11 @@ class M3(Form):
         """beta, c, gamma."""
         return ("beta", "c", "gamma")
 
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """c and gamma."""
+        return ("c", "gamma")
+
     def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
         """See `Form.log_value`."""
         x = np.broadcast_to(-u[0], (len(theta), u.shape[1]))
@@ -83,6 +88,11 @@ class M4(Form):
     def names(self) -> tuple[str, ...]:
         """eps_inf, eps_0, beta, c, alpha."""
         return ("eps_inf", "eps_0", "beta", "c", "alpha")
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """All but beta, which carries the unit of x."""
+        return ("eps_inf", "eps_0", "c", "alpha")
 
     def log_value(self, theta: Floats, u: Floats) -> tuple[Floats, Floats]:
         """See `Form.log_value`."""

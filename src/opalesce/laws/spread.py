@@ -10,10 +10,10 @@ from scipy.stats import chi2
 from opalesce.estimate import Estimate
 from opalesce.laws.data import Points
 from opalesce.laws.descent import Optimum, descend
-from opalesce.laws.forms import Broken, Chinchilla, Floats, Form
+from opalesce.laws.forms import Floats, Form
 
-STEPS = 80
-GRID = 61
+STEPS = 80  # most steps of a refit that starts at an optimum
+GRID = 61  # values of a profiled parameter
 
 
 def resample(
@@ -50,8 +50,8 @@ def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: floa
 
     with all other parameters refitted at each value of theta_k. Where the curve stays below the threshold up
     to the end of the law's bounds the interval is open there: its end is infinite (or zero for a parameter
-    that is positive), and the status says so. Coefficients b, A, B depend on the unit of x and keep the
-    bootstrap's interval.
+    that is positive), and the status says so. Only parameters in `law.alone` have a profile: the others, such
+    as coefficients that carry the unit of x, keep the bootstrap's interval.
     """
     low, high = law.bounds(u, data.v)
     n, best = len(data.v), ends[0]
@@ -59,7 +59,7 @@ def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: floa
     limit = chi2.ppf(level, 1) / n
     out = {}
     for k, name in enumerate(law.names):
-        if not _shape(law, name):
+        if name not in law.alone:
             continue
         at = best.theta[k]
         grid = _grid(at, low[k], high[k])
@@ -73,19 +73,16 @@ def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: floa
         rise = np.log(np.maximum(cost, 1e-300) / max(best.objective, 1e-300))
         left = _crossing(grid, rise, at, limit, -1)
         right = _crossing(grid, rise, at, limit, +1)
-        values = [_as_reported(law, name, t, centre) for t in (left, at, right)]
+        three = np.tile(best.theta, (3, 1))
+        three[:, k] = left, at, right
+        with np.errstate(all="ignore"):  # an open end makes the other columns meaningless, and only them
+            values = law.natural(three, centre)[:, k].tolist()
         sides = [s for s, t in (("below", left), ("above", right)) if not math.isfinite(t)]
         status = f"the data do not bound {name} {' or '.join(sides)}: the interval is open" if sides else ""
         out[name] = Estimate(
             values[1], values[0], values[2], n, status, "profile likelihood, Gaussian noise in ln y", level
         )
     return out
-
-
-def _shape(law: Form, name: str) -> bool:
-    if isinstance(law, Broken):
-        return name != "b"
-    return isinstance(law, Chinchilla) and name in ("E", "alpha", "beta")
 
 
 def _grid(at: float, low: float, high: float) -> Floats:
@@ -108,12 +105,3 @@ def _crossing(grid: Floats, rise: Floats, at: float, limit: float, side: int) ->
         return at
     share = (limit - r[i - 1]) / max(r[i] - r[i - 1], 1e-300)
     return float(x[i - 1] + min(max(share, 0.0), 1.0) * (x[i] - x[i - 1]))
-
-
-def _as_reported(law: Form, name: str, value: float, centre: Floats) -> float:
-    """One internal parameter as reported: exponentials of logs, places moved back to the data's unit."""
-    logged = name in ("a", "E") or name[0] in "df"
-    shift = centre[0] if name[0] == "d" else 0.0
-    if not logged:
-        return value
-    return math.inf if value == math.inf else math.exp(value + shift)
