@@ -11,8 +11,9 @@ from opalesce.errors import InputError
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Axis, Curve, Run
 from opalesce.theory.metrics import brier, edit_distance, exact_match, token_probability
+from opalesce.theory.sampling import binomial_interval
 from opalesce.transitions.mirage import mirage
-from opalesce.transitions.onset import binomial_interval, change, noise_of
+from opalesce.transitions.onset import change, noise_of
 
 X = np.array([0, *2.0 ** np.arange(0, 18)])
 U = np.log10(1 + X)
@@ -49,6 +50,15 @@ def test_a_jump_of_both_metrics_is_real(seed):
     jump = rise(3.0, 0.1, np.log10(1 + x))
     (row,) = mirage(made(8.0 - 7.0 * jump, 0.9 * jump, seed=seed, x=x), chance={"copy": 0.0})
     assert row.verdict == "real", row.reason
+
+
+def test_a_sharp_metric_that_comes_later_is_no_witness():
+    x = np.r_[0.0, np.geomspace(1, 1e5, 51)]
+    u = np.log10(1 + x)
+    run = made(8.0 - 7.0 * rise(4.0, 0.1, u), 0.9 * rise(2.5, 0.1, u), x=x)
+    (row,) = mirage(run, chance={"copy": 0.0})
+    assert row.verdict == "cannot tell"
+    assert "before its continuous metric" in row.reason
 
 
 def test_nothing_happens_is_rarely_a_verdict():

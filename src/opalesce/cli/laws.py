@@ -45,9 +45,8 @@ def fit(
     need(breaks == "auto" or breaks.isdigit(), "a number of breaks", "0 to 3, or auto", breaks)
     names = [c.strip() for c in x.split(",") if c.strip()]
     frame = read(table, [*names, y, *([group] if group else [])])
-    inputs = (
-        frame[names[0]] if len(names) == 1 else dict(zip(("N", "D"), (frame[c] for c in names), strict=False))
-    )
+    need(len(names) in (1, 2), "a law has one input or two", "--x col, or --x N_col,D_col", x)
+    inputs = frame[names[0]] if len(names) == 1 else {"N": frame[names[0]], "D": frame[names[1]]}
     f = run(
         law, inputs, frame[y], n_breaks="auto" if breaks == "auto" else int(breaks),
         groups=frame[group] if group else None, level=level, seed=seed, delta=delta,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binom
 
 from opalesce.errors import InputError
-from opalesce.runs.run import Curve
-from opalesce.transitions.onset import Change, binomial_interval, change
-
-if TYPE_CHECKING:
-    from opalesce.runs.run import Run
+from opalesce.runs.open import open as open_run
+from opalesce.runs.run import Curve, Run
+from opalesce.theory.sampling import binomial_interval
+from opalesce.transitions.onset import Change, change
 
 Word = Literal["real", "metric artefact", "cannot tell"]
 WSTAR = 0.8  # decades; a change is sharp when its 10-90 % width is at most half of it (COURT 3)
@@ -54,6 +53,8 @@ class TaskVerdict:
         One-sided exact p-value of the last score against chance; NaN without trials or chance.
     zero_below : float
         Where the score starts at exactly zero: the upper 95 % limit of what that zero can hide; else NaN.
+    trials : int or None
+        Questions of the task, where they are known.
     """
 
     task: str
@@ -64,7 +65,6 @@ class TaskVerdict:
     p_above_chance: float = math.nan
     zero_below: float = math.nan
     trials: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def mirage(
@@ -78,10 +78,11 @@ def mirage(
     r"""Judge each task of a run that has a thresholded metric (accuracy, exact match).
 
     A jump is a **metric artefact** when the task's continuous metric (log-perplexity, bits per byte) left its
-    start earlier, with intervals that do not touch, and changes over more than W*/2: the model improved
-    smoothly, and the threshold let it be seen late (schaeffer2023mirage). It is **real** when the continuous
-    metric itself changes within W*/2, at an onset that agrees. Everything else is **cannot tell**, and the
-    reason says what is missing: no continuous metric, no movement, a score that ends at chance.
+    start earlier, with intervals that do not overlap (an onset lies after its lower end), and changes over
+    more than W*/2: the model improved smoothly, and the threshold let it be seen late
+    (schaeffer2023mirage). It is **real** when the continuous metric itself changes within W*/2, at an onset
+    whose interval overlaps the score's. Everything else is **cannot tell**, and the reason says what is
+    missing: no continuous metric, no movement, a score that ends at chance.
 
     Parameters
     ----------
@@ -100,18 +101,17 @@ def mirage(
 
     Notes
     -----
+    The rates of wrong verdicts are those of the tests of this module on simulated runs; the court of
+    `opalesce.transitions` is the stricter one, with its own false-alarm rate.
+
     Errors of one task's checkpoints share their questions; taking them as independent makes onsets late and
     p-values large, never the reverse.
     """
-    from opalesce.runs.run import Run
-
     if not (0 < level < 1 and wstar > 0):
         raise InputError(
             "settings of the mirage court", expected="0 < level < 1, W* > 0", got=f"{level}, {wstar}"
         )
     if not isinstance(run, Run):
-        from opalesce.runs.open import open as open_run
-
         run = open_run(run)
     curves = {n: c for n, c in run.curves.items() if not c.continuous and c.lineage == "evals"}
     if not curves:
@@ -149,9 +149,7 @@ def _judge(
     n = curve.n_trials
     p_chance = zero = math.nan
     if n and not math.isnan(guess):
-        p_chance = (
-            float(binom.sf(round(curve.y[-1] * n) - 1, n, guess)) if guess > 0 else float(curve.y[-1] == 0)
-        )
+        p_chance = float(binom.sf(round(curve.y[-1] * n) - 1, n, guess))
     if n and curve.y[0] == 0:
         zero = binomial_interval(0, n)[1]
     verdict, reason = _decide(hard, other, soft.name if soft else "", guess, p_chance, sharp)
@@ -183,9 +181,9 @@ def _decide(
     if math.isnan(soft.onset.value):
         return "cannot tell", f"{seen}; {soft_name} does not leave its start for good"
     both = f"{seen}, {soft_name} at {_span(soft)}; its width is {soft.width} (sharp: up to {sharp:.2g})"
-    if soft.onset.high < hard.onset.low or (
-        soft.onset.value < hard.onset.low and soft.onset.high <= hard.onset.low
-    ):
+    if hard.onset.high <= soft.onset.low:
+        return "cannot tell", f"{both}: the score moved before its continuous metric"
+    if soft.onset.high <= hard.onset.low:
         if soft.width.low > sharp:
             return "metric artefact", f"{both}: the smooth change came first"
         return "cannot tell", f"{both}: the smooth metric moved first, but may itself be sharp"

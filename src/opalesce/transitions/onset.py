@@ -42,15 +42,6 @@ class Change:
     p_shift: float
 
 
-def binomial_interval(k: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Clopper-Pearson interval of a share k / n; zero of n reaches up to about 3 / n (95 %, one-sided 3.7 / n
-    for the two-sided interval)."""
-    tail = (1 - level) / 2
-    low = 0.0 if k <= 0 else float(beta.ppf(tail, k, n - k + 1))
-    high = 1.0 if k >= n else float(beta.ppf(1 - tail, k + 1, n - k))
-    return low, high
-
-
 def noise_of(curve: Curve) -> Floats | None:
     """Standard error of each point: of a Jeffreys posterior for a share of n trials, else as stated.
 
