@@ -107,8 +107,8 @@ def simulated_reading(
 
     Each size has a loss at each count of `tokens`. At a budget C_E a size stands where 6 N_E D is nearest to
     C_E, the size with the smallest loss is the optimum, and lines go through all budgets. Two things set it
-    off from `reading`: the budgets begin where sizes below about 10^3.5 are no longer optimal (the exact optimum
-    at these budgets has exponents 0.775 and 0.740), and N* takes only the twenty simulated values, in steps.
+    off from `reading`: the budgets begin where sizes below about 10^3.5 are no longer optimal (the exact
+    optimum at these budgets has exponents 0.775 and 0.740), and N* takes only the twenty simulated values.
 
     Raises
     ------
