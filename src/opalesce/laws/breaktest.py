@@ -82,6 +82,9 @@ def break_test(
     break at six places, two widths and three changes of slope; simulated curves are fitted exactly as the
     data are, all in one descent, so that the test holds where a fit misses its optimum.
 
+    What it is not: a test of any departure from the smaller law. A step that levels off again is two breaks,
+    or one and a limit; one break without a limit fits it hardly better than none, and p is large.
+
     Parameters
     ----------
     x, y : array_like
