@@ -24,7 +24,7 @@ demo: $(VENV)/.base
 	$(BIN)/opalesce demo --out demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # one process per file: fixtures of a file are made once
 
 validate: $(VENV)/.dev
 	$(BIN)/python -m pytest -m validate
