@@ -7,23 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from opalesce.errors import InputError
 from opalesce.laws.catalogue import form
-from opalesce.laws.data import numbers, points
+from opalesce.laws.data import Points, numbers, points
+from opalesce.laws.discrepancy import TINY
 from opalesce.laws.fit import check_level
 from opalesce.laws.forms import Floats
-from opalesce.laws.rolling import CANDIDATES, FALLBACK, Candidate, Rolled, roll
+from opalesce.laws.rolling import CANDIDATES, Rolled, label, roll
 
 BACKTEST = (0.5, 0.8, 0.95)
-MAD = 1.4826  # standard deviations of a normal law in a median absolute deviation
 POOR = 0.65  # coverage of the 80 % intervals below which they are called too narrow; a convention
 FAR = 1.0  # decades beyond which no bare number is printed
-# Chosen by rolling origin inside the fitted parts of 72 learning curves, then frozen: docs/decisions/0008.
-POWER = 2.0  # weight of a candidate: held-out error to the power of minus this
-DRIFT = 0.1  # standard deviation of ln y per e-fold of x beyond the data, of what no candidate knows
-PRIOR = 1.0  # origins that the standard interval counts for, against those of the user's own back-test
+# Chosen inside the fitted parts of 72 curves and on simulated ones, then frozen: docs/decisions/0008.
+TREND = 2.0  # prior weight of the local trend, against one of each law
+TEMPER = (
+    0.25  # power of the evidence: no law is true, and all points of a curve agree in favour of the least bad
+)
+WORST = 3.0  # most that one origin counts against a law, in nats a point
+DRIFT = 0.02  # standard deviation of ln y per e-fold of x beyond the data, of what no candidate knows
+PRIOR = 2.0  # origins that the model's own width counts for, against those of the back-test
+FAINT = 1e-4  # weight below which a candidate is left out
+REACH, HALVINGS = 8.0, 45  # standard deviations that bisection begins with, and its steps
 SHARP = (
     "a sharp break far enough beyond the data cannot be foreseen by any method: these intervals hold for a "
     "curve that goes on as it did"
@@ -62,6 +68,7 @@ class Forecast:
     decades: Floats
     warnings: tuple[str, ...]
     weights: Mapping[str, float]
+    data: Points = field(repr=False)
     rolled: Rolled = field(repr=False)
 
     def __str__(self) -> str:
@@ -79,16 +86,15 @@ def forecast(
 ) -> Forecast:
     r"""Extrapolate a curve with intervals that were tried on its own past.
 
-    Each candidate law (with all points, or the later part of them) is fitted at up to four origins and
-    predicts what came after. Its weight falls with its error there. The median is the weighted median of
-    their ln y. The half-width at distance h (in ln x beyond the data) is a quantile of the scores of earlier
-    origins times
+    Each candidate law, with a discrepancy for what it misses (`laws.discrepancy.tell`), is fitted at up to
+    four origins and gives a normal law of ln y there and beyond. The forecast is their mixture, with weights
 
-    .. math:: s(h) = \sqrt{\sigma^2 + V + (\kappa h)^2}
+    .. math:: w_c \propto \pi_c\, Z_c^{1/4} \exp(-\overline{\ell}_c)
 
-    with sigma the residual noise, V the spread between candidates (squared weighted median absolute deviation
-    times 1.4826) and kappa a constant for what no candidate knows. With few origins the quantile is mixed
-    with the normal one.
+    from the evidence Z and the mean surprise per held-out point after earlier origins (in nats). Each
+    variance has :math:`(\delta h)^2` added for what no candidate knows at a distance h of ln x beyond the
+    data. The interval is widened by as much as those of earlier origins fell short, and never narrowed. Of
+    more than 80 points, neighbours are averaged.
 
     Parameters
     ----------
@@ -97,8 +103,8 @@ def forecast(
     to : array_like (m,)
         Where to predict.
     law : "auto", or names of laws
-        "auto" takes power laws with an offset or a bend, of the later points, and the broken law; see
-        `laws.rolling.CANDIDATES`.
+        "auto" takes a local trend, power laws with an offset or a bend, and the broken law
+        (`laws.rolling.CANDIDATES`).
     level : float
         Confidence level of the interval.
     seed : int
@@ -119,108 +125,118 @@ def forecast(
         raise InputError("too few points to forecast from", expected="5 or more", got=str(len(data.v)))
     places = numbers(np.atleast_1d(to), "to")
     names = [law] if isinstance(law, str) else list(law)
-    chosen = CANDIDATES if names == ["auto"] else tuple(Candidate(form(n)) for n in names)
-    if any(len(c.law.inputs) > 1 for c in chosen):
+    chosen = CANDIDATES if names == ["auto"] else tuple(form(n) for n in names)
+    if any(c is not None and len(c.inputs) > 1 for c in chosen):
         raise InputError("a forecast follows one quantity", expected="a law of x", got=", ".join(names))
-    u, v = data.u[0], data.v
-    rolled = roll(u, v, np.log(places), chosen)
-    if names == ["auto"] and not np.isfinite(rolled.paths[-1]).all(axis=1).any():
-        chosen = FALLBACK
-        rolled = roll(u, v, np.log(places), chosen)
-    if not np.isfinite(rolled.paths[-1]).all(axis=1).any():
+    u = data.u[0]
+    rolled = roll(u, data.v, np.log(places), chosen)
+    if not np.isfinite(rolled.mean[-1]).all(axis=1).any():
         raise InputError(
-            "too few points for these laws",
-            expected="two more than parameters",
-            got=str(len(v)),
-            fix="law='M1'",
-        )
+            "too few points for these laws", expected="two more than parameters", got=str(len(data.v)),
+            fix="law='auto', or law='M1'",
+        )  # fmt: skip
     said = foretold(rolled)
     last = len(rolled.cuts) - 1
-    middle, spread = said[last]
-    half = quantile(past_scores(rolled, said, last), level) * spread[len(v) :]
-    centre = middle[len(v) :]
+    middle, low, high = said[last].band(level, slice(len(rolled.v), None))
+    wide = stretch(rolled, said, last, level)
     far = (np.log(places) - u.max()) / np.log(10)
     coverage, tested = backtest(rolled, said)
+    lower, upper = np.exp(middle - wide * (middle - low)), np.exp(middle + wide * (high - middle))
+    shares = dict(zip(map(label, chosen), weigh(rolled, last).tolist(), strict=True))
+    told = _warnings(far, coverage, tested)
     return Forecast(
-        places, np.exp(centre), np.exp(centre - half), np.exp(centre + half), level, coverage, tested, far,
-        _warnings(far, coverage, tested),
-        {c.label: w for c, w in zip(chosen, weigh(rolled, last), strict=True)}, rolled,
-    )  # fmt: skip
+        places, np.exp(middle), lower, upper, level, coverage, tested, far, told, shares, data, rolled
+    )
 
 
-def weigh(r: Rolled, k: int) -> list[float]:
-    """Weights at origin k from errors at earlier origins, on points known by then. They sum to one."""
-    error, count = np.zeros(len(r.candidates)), np.zeros(len(r.candidates))
+def weigh(r: Rolled, k: int) -> Floats:
+    """Weights (c,) at origin k: evidence there, to a power, and how likely the points after earlier origins
+    were that are known at k. They sum to one."""
+    usable = np.isfinite(r.mean[k]).all(axis=1)
+    surprise, count = np.zeros(len(usable)), np.zeros(len(usable))
     for j in range(k):
-        missed = ((r.paths[j][:, r.cuts[j] : r.cuts[k]] - r.v[r.cuts[j] : r.cuts[k]]) ** 2).mean(axis=1)
+        ahead = slice(r.cuts[j], r.cuts[k])
+        z = (r.v[ahead] - r.mean[j][:, ahead]) / r.sd[j][:, ahead]
+        missed = (0.5 * z**2 + np.log(r.sd[j][:, ahead])).mean(axis=1)
         ok = np.isfinite(missed)
-        error[ok] += np.minimum(missed[ok], 1.0)
+        surprise[ok] += np.minimum(missed[ok], WORST)
         count[ok] += 1
-    usable = np.isfinite(r.paths[k]).all(axis=1)
     known = count > 0
-    mean = np.where(known, error / np.maximum(count, 1), np.nan)
-    mean = np.where(known, mean, np.nanmax(mean) if known.any() else 1.0)
-    weights = np.where(usable, (mean + 1e-6) ** (-POWER / 2), 0.0)
-    return list(weights / weights.sum()) if weights.sum() > 0 else list(weights)
+    mean = np.where(known, surprise / np.maximum(count, 1), np.nan)
+    mean = np.where(known, mean, np.nanmax(mean) if known.any() else 0.0)
+    log = np.where(usable, TEMPER * r.evidence[k] - mean, -np.inf)
+    prior = np.where([c is None for c in r.candidates], TREND, 1.0)
+    weights = prior * np.exp(log - log.max())
+    return np.asarray(weights / weights.sum())
 
 
-def combine(r: Rolled, k: int) -> tuple[Floats, Floats]:
-    """Weighted median of ln y at all u, and the scale s(h) of its error, at origin k.
+Said = dict[int, "Mixture"]
 
-    Medians, since one law that runs away far beyond the data would carry a mean and a variance with it.
-    """
-    w = np.array(weigh(r, k))
-    paths, used = r.paths[k][w > 0], w[w > 0]
-    middle = weighted_median(paths, used)
-    between = (MAD * weighted_median(np.abs(paths - middle), used)) ** 2
-    noise = float(w @ np.where(w > 0, r.noise[k], 0.0) ** 2)
+
+@dataclass(frozen=True)
+class Mixture:
+    """Normal laws of ln y at every u: means and standard deviations (c, m), weights (c,)."""
+
+    mean: Floats
+    sd: Floats
+    weights: Floats
+
+    def quantile(self, share: float, places: slice) -> Floats:
+        """Of the mixture at `places`, by bisection."""
+        mean, sd = self.mean[:, places], self.sd[:, places]
+        low, high = (mean - REACH * sd).min(axis=0), (mean + REACH * sd).max(axis=0)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            below = self.weights @ ndtr((middle - mean) / sd) < share
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.asarray((low + high) / 2)
+
+    def band(self, level: float, places: slice) -> tuple[Floats, Floats, Floats]:
+        """Median and central interval."""
+        low, middle, high = (self.quantile(q, places) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
+        return middle, low, high
+
+
+def mix(r: Rolled, k: int) -> Mixture:
+    """The weighted candidates at origin k, with the drift of what none of them knows."""
+    weights = weigh(r, k)
+    used = weights > FAINT
     beyond = np.maximum(r.u - r.u[r.cuts[k] - 1], 0.0)
-    return middle, np.sqrt(noise + between + (DRIFT * beyond) ** 2)
-
-
-def weighted_median(values: Floats, weights: Floats) -> Floats:
-    """Median of values (c, n) with weights (c,), interpolated between the weights' midpoints."""
-    order = np.argsort(values, axis=0)
-    ranked, w = np.take_along_axis(values, order, axis=0), weights[order]
-    middle = (np.cumsum(w, axis=0) - w / 2) / weights.sum()
-    return np.array([np.interp(0.5, m, v) for m, v in zip(middle.T, ranked.T, strict=True)])
-
-
-Said = dict[int, tuple[Floats, Floats]]
+    sd = np.sqrt(r.sd[k][used] ** 2 + (DRIFT * beyond) ** 2)
+    return Mixture(r.mean[k][used], sd, weights[used] / weights[used].sum())
 
 
 def foretold(r: Rolled) -> Said:
-    """`combine` at every origin at which some candidate had enough points."""
-    return {k: combine(r, k) for k, paths in enumerate(r.paths) if np.isfinite(paths).all(axis=1).any()}
+    """`mix` at every origin at which some candidate had enough points."""
+    return {k: mix(r, k) for k, means in enumerate(r.mean) if np.isfinite(means).all(axis=1).any()}
 
 
-def past_scores(r: Rolled, said: Said, k: int) -> list[Floats]:
-    """|error| / s of each earlier origin, on the points that were known at origin k."""
-    return [_scores(r, said[j], slice(r.cuts[j], r.cuts[k])) for j in said if j < k]
+def misses(r: Rolled, told: Mixture, ahead: slice, level: float) -> Floats:
+    """|error| of the points ahead, in units of the half of the interval that it lies in."""
+    middle, low, high = told.band(level, ahead)
+    off = r.v[ahead] - middle
+    return np.asarray(np.abs(off) / np.where(off > 0, high - middle, middle - low))
 
 
-def _scores(r: Rolled, told: tuple[Floats, Floats], ahead: slice) -> Floats:
-    middle, spread = told
-    return np.asarray(np.abs(r.v[ahead] - middle[ahead]) / spread[ahead])
+def stretch(r: Rolled, said: Said, k: int, level: float) -> float:
+    """What the interval at origin k is multiplied by: how wide those of earlier origins should have been, on
+    points known at k, with one for PRIOR more origins.
 
-
-def quantile(scores: Sequence[Floats], level: float) -> float:
-    """Half-width in units of s: the normal one for PRIOR origins, and the scores for theirs."""
-    standard = float(norm.ppf((1 + level) / 2))
-    if not scores:
-        return standard
-    seen = float(np.mean([np.quantile(s, level) for s in scores]))
-    return (PRIOR * standard + len(scores) * seen) / (PRIOR + len(scores))
+    A geometric mean, since one origin before a drop can be wrong by a factor of a hundred; never below one:
+    luck must not make it narrow.
+    """
+    past = [misses(r, said[j], slice(r.cuts[j], r.cuts[k]), level) for j in said if j < k]
+    seen = sum(float(np.log(np.maximum(np.quantile(m, level), TINY))) for m in past)
+    return float(np.exp(max(0.0, seen / (PRIOR + len(past)))))
 
 
 def backtest(r: Rolled, said: Said) -> tuple[dict[float, float], int]:
     """Coverage of the 50, 80 and 95 % intervals at each origin, from what was known there only."""
     hits: dict[float, list[bool]] = {level: [] for level in BACKTEST}
     for k, told in said.items():
-        score = _scores(r, told, slice(r.cuts[k], len(r.v)))  # empty at the last origin, which has all points
-        past = past_scores(r, said, k)
+        ahead = slice(r.cuts[k], len(r.v))  # empty at the last origin, which has all points
         for level, held in hits.items():
-            held += (score <= quantile(past, level)).tolist()
+            held += (misses(r, told, ahead, level) <= stretch(r, said, k, level)).tolist()
     tested = len(hits[BACKTEST[0]])
     return {k: float(np.mean(h)) if h else float("nan") for k, h in hits.items()}, tested
 

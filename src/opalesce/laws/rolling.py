@@ -1,4 +1,4 @@
-"""Candidates fitted at rolling origins: what each law would have said, had the data ended earlier."""
+"""Laws told at rolling origins: what each would have said, had the data ended earlier."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ from dataclasses import dataclass
 import numpy as np
 
 from opalesce.laws.catalogue import form
-from opalesce.laws.descent import search
+from opalesce.laws.discrepancy import roughness, tell
 from opalesce.laws.forms import Floats, Form
 
 MIN_POINTS = 5
-SPARE = 2  # points beyond its parameters that a law needs
+MOST = 80  # points; of more, neighbours in ln x are averaged
+
+# A level with a drifting discrepancy, and laws with one. Chosen inside the fitted parts of 72 vision curves
+# and on simulated curves: docs/decisions/0008.
+CANDIDATES: tuple[Form | None, ...] = (None, form("M2"), form("M3"), form("M4"), form("broken", 1))
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A law fitted to the points within `recent` of the largest x, as a share of the range of ln x."""
-
-    law: Form
-    recent: float = 1.0
-
-    @property
-    def label(self) -> str:
-        """Name of the law, its breaks, and the share of the range it sees."""
-        name = f"{self.law.key}{getattr(self.law, 'breaks', '')}"
-        return name if self.recent == 1.0 else f"{name}, last {self.recent:.0%}"
-
-
-# Chosen by rolling origin inside the fitted parts of 72 vision curves (docs/decisions/0008): the later part
-# of a curve alone foretells better than the whole, and a second break made extrapolation worse. The broken
-# law and M3 of all points stay, for curves whose bend lies early.
-CANDIDATES = (
-    *(Candidate(form(name), recent) for recent in (0.7, 0.5, 0.3) for name in ("M2", "M3")),
-    Candidate(form("M3")),
-    Candidate(form("broken", 1)),
-)
-FALLBACK = (Candidate(form("M1")),)  # where no candidate has enough points
+def label(law: Form | None) -> str:
+    """Name of the law and its breaks."""
+    return "local trend" if law is None else f"{law.key}{getattr(law, 'breaks', '')}"
 
 
 @dataclass(frozen=True)
 class Rolled:
-    """`paths[k, c]` are the log predictions of candidate c, fitted to the first `cuts[k]` points, at all
-    `u`: the data first, then the targets. NaN where a candidate had too few points."""
+    """Means and standard deviations (k, c, m) of candidate c at origin k, fitted to the first `cuts[k]`
+    points, at all `u`: the data first, then the targets. NaN where a candidate had too few points.
 
-    candidates: tuple[Candidate, ...]
+    `evidence` (k, c) is the log evidence of each, `v` (n,) ln y of the data.
+    """
+
+    candidates: tuple[Form | None, ...]
     cuts: tuple[int, ...]
-    paths: Floats
+    mean: Floats
+    sd: Floats
+    evidence: Floats
     u: Floats
     v: Floats
-    noise: Floats  # residual standard deviation (k, c)
+
+
+def condense(u: Floats, v: Floats, most: int = MOST) -> tuple[Floats, Floats, Floats]:
+    """Means of u and v in at most `most` equal intervals of u, and the points in each; as is when fewer."""
+    if len(u) <= most:
+        return u, v, np.ones(len(u))
+    place = np.minimum((most * (u - u[0]) / (u[-1] - u[0])).astype(int), most - 1)
+    counts = np.bincount(place, minlength=most)
+    full = counts > 0
+    sums = (np.bincount(place, w, minlength=most)[full] for w in (u, v))
+    a, b = (s / counts[full] for s in sums)
+    return a, b, counts[full].astype(float)
 
 
 def origins(u: Floats, most: int = 4, first: float = 0.35) -> tuple[int, ...]:
@@ -62,22 +62,26 @@ def origins(u: Floats, most: int = 4, first: float = 0.35) -> tuple[int, ...]:
 
 
 def roll(
-    u: Floats, v: Floats, target: Floats, candidates: tuple[Candidate, ...] = CANDIDATES, most: int = 4
+    u: Floats,
+    v: Floats,
+    target: Floats,
+    candidates: tuple[Form | None, ...] = CANDIDATES,
+    most: int = 4,
 ) -> Rolled:
-    """Fit every candidate at every origin (u sorted) and predict at all data and targets."""
+    """Tell every candidate at every origin (u sorted) at all data and targets."""
+    raw = u, v
+    u, v, counts = condense(u, v)
+    ends = np.cumsum(counts).astype(int)
     cuts = origins(u, most)
-    everywhere = np.concatenate([u, target])
-    paths = np.full((len(cuts), len(candidates), len(everywhere)), np.nan)
-    noise = np.full(paths.shape[:2], np.nan)
+    every = np.concatenate([u, target])
+    mean = np.full((len(cuts), len(candidates), len(every)), np.nan)
+    sd, evidence = mean.copy(), np.full(mean.shape[:2], -np.inf)
     for k, m in enumerate(cuts):
-        for c, candidate in enumerate(candidates):
-            begin = u[m - 1] - candidate.recent * (u[m - 1] - u[0])
-            keep = np.flatnonzero(u[:m] >= begin - 1e-12)
-            size = len(candidate.law.names)
-            if len(keep) < size + SPARE or np.ptp(v[keep]) == 0 or np.ptp(u[keep]) == 0:
-                continue
-            centre = u[keep].mean()
-            best = search(candidate.law, (u[keep] - centre)[None], v[keep], keep=1)[0]
-            paths[k, c] = candidate.law.log_value(best.theta[None], (everywhere - centre)[None])[0][0]
-            noise[k, c] = np.sqrt(2 * best.objective / (len(keep) - size))
-    return Rolled(candidates, cuts, paths, everywhere, v, noise)
+        if np.ptp(u[:m]) == 0:
+            continue
+        noise = roughness(*(a[: ends[m - 1]] for a in raw))
+        for c, law in enumerate(candidates):
+            told = tell(law, u[:m], v[:m], every, noise, counts[:m])
+            if told is not None and np.isfinite(told.mean).all():
+                mean[k, c], sd[k, c], evidence[k, c] = told.mean, told.sd, told.evidence
+    return Rolled(candidates, cuts, mean, sd, evidence, every, v)
