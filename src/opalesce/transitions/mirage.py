@@ -14,6 +14,7 @@ from opalesce.errors import InputError
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Curve, Run
 from opalesce.theory.sampling import binomial_interval
+from opalesce.transitions.mirage_tests import AnswerLength, answer_length
 from opalesce.transitions.onset import Change, change
 
 Word = Literal["real", "metric artefact", "cannot tell"]
@@ -55,6 +56,9 @@ class TaskVerdict:
         Where the score starts at exactly zero: the upper 95 % limit of what that zero can hide; else NaN.
     trials : int or None
         Questions of the task, where they are known.
+    length : AnswerLength or None
+        Whether the jump is what p^L predicts (`transitions.mirage_tests.answer_length`), where the score has
+        questions and its continuous metric is a log-perplexity in nats.
     """
 
     task: str
@@ -65,6 +69,13 @@ class TaskVerdict:
     p_above_chance: float = math.nan
     zero_below: float = math.nan
     trials: int | None = None
+    length: AnswerLength | None = None
+
+
+def known_chance(task: str, known: Mapping[str, float]) -> float:
+    """Score of a blind answer by the longest beginning of the task's name; NaN where none is known."""
+    hits = [k for k in known if task.startswith(k)]
+    return known[max(hits, key=len)] if hits else math.nan
 
 
 def mirage(
@@ -136,8 +147,7 @@ def _judge(
     level: float, rng: np.random.Generator,
 ) -> TaskVerdict:  # fmt: skip
     task = name.rsplit("/", 1)[0]
-    hits = [k for k in known if task.startswith(k)]
-    guess = known[max(hits, key=len)] if hits else math.nan
+    guess = known_chance(task, known)
     hard = change(curve, run.axis.u(curve.x), rng, level)
     if hard is None:
         why = "fewer than four checkpoints, or no standard error and no number of questions is stated"
@@ -153,7 +163,36 @@ def _judge(
     if n and curve.y[0] == 0:
         zero = binomial_interval(0, n)[1]
     verdict, reason = _decide(hard, other, soft.name if soft else "", guess, p_chance, sharp)
-    return TaskVerdict(name, verdict, reason, moved, guess, p_chance, zero, n)
+    law = _length(curve, soft, guess, level, int(rng.integers(2**31)))
+    if law is not None:
+        reason += f"; {_predicted(law, curve)}"
+    return TaskVerdict(name, verdict, reason, moved, guess, p_chance, zero, n, law)
+
+
+def _length(curve: Curve, soft: Curve | None, guess: float, level: float, seed: int) -> AnswerLength | None:
+    """The length law on the checkpoints that both metrics have; None where it says nothing."""
+    if soft is None or soft.unit != "nats" or not curve.n_trials or math.isnan(guess):
+        return None
+    at = {x: i for i, x in enumerate(soft.x.tolist()) if np.isfinite(soft.y[i]) and soft.y[i] >= 0}
+    keep = [i for i, x in enumerate(curve.x.tolist()) if x in at and np.isfinite(curve.y[i])]
+    other = [at[curve.x[i]] for i in keep]
+    score, n = curve.y[keep], curve.n_trials
+    if len(keep) < 4 or not (np.round(score * n) > guess * n).any() or len(keep) < np.isfinite(curve.y).sum():
+        return None
+    errors = None if soft.stderr is None else soft.stderr[other]
+    return answer_length(score, n, soft.y[other], stderr=errors, chance=guess, level=level, seed=seed)
+
+
+def _predicted(law: AnswerLength, curve: Curve) -> str:
+    if law.p_fit >= 0.05:
+        fits = f"p^L with L = {law.length} passes through all scores (p = {law.p_fit:.2g})"
+        return f"{fits}: the jump is what it predicts"
+    i = law.worst
+    x, y = (v[np.isfinite(curve.y)][i] for v in (curve.x, curve.y))
+    return (
+        f"p^L with one L does not predict it (p = {law.p_fit:.2g}): at {x:.6g} L = {law.length.value:.3g} "
+        f"expects {law.expected[i]:.2g}, seen {y:.2g}"
+    )
 
 
 def _decide(
