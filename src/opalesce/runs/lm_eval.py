@@ -36,6 +36,18 @@ class EvalFile:
     values: Mapping[tuple[str, str], tuple[float, float, int | None]]
 
 
+def is_score(metric: str) -> bool:
+    """True for thresholded metrics: accuracies, exact matches ..."""
+    return bool(_HARD.match(metric.split("@")[0]))
+
+
+def is_metric(name: str) -> bool:
+    """True for names of metrics that are known here, thresholded or continuous."""
+    if name.endswith("_stderr"):
+        return False
+    return is_score(name) or name in _SOFT or bool(_POSITIVE.match(name))
+
+
 def is_lm_eval(content: object) -> bool:
     """True for the top level of a result file of either format."""
     results = content.get("results") if isinstance(content, dict) else None

@@ -16,6 +16,7 @@ import numpy as np
 from opalesce.errors import FormatError, InputError
 from opalesce.runs import lm_eval
 from opalesce.runs.events import config_events
+from opalesce.runs.long_scores import is_long, read_long
 from opalesce.runs.run import Axis, Curve, Event, Fault, Left, Run, Scan
 from opalesce.runs.safetensors import SafetensorsCheckpoint
 from opalesce.runs.scan import Scanner, scan
@@ -35,7 +36,8 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
         A folder (scanned recursively, links out of it not followed), one file, or a table with a
         step column. What was taken and left, and why, is in `run.scan`.
     name : str, optional
-        Name shown to people; by default that of the folder or file.
+        Name shown to people; by default that of the folder or file. In a long table of scores of several
+        models (`runs.long_scores`), which of them.
 
     Raises
     ------
@@ -59,9 +61,46 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
     path = Path(text)
     if not path.exists():
         raise _missing(path)
+    if path.is_file() and is_long(path):
+        return _named(open_all(path), path, name)
     found = scan(path)
     name = name or path.resolve().name.removesuffix(".gz").removesuffix(".csv")
     return assemble(found, name)
+
+
+def open_all(source: str | os.PathLike[str] | Any) -> list[Run]:
+    """Every run of a long table of scores of several models; of anything else the one that `open` gives.
+
+    Raises
+    ------
+    InputError, FormatError
+        See `open`.
+    """
+    path = Path(os.fsdecode(source)) if isinstance(source, str | os.PathLike) else None
+    if path is None or not path.is_file() or not is_long(path):
+        return [open(source)]
+    models, faults = read_long(path)
+    took, runs = [(path.name, "long table of scores")], []
+    for model, files in models.items():
+        parsed = lm_eval.assemble(files, path)
+        curves: dict[str, Curve] = {}
+        _merge(curves, parsed, path)
+        seen = [*faults, *parsed.faults]
+        runs.append(_run(model or path.name, path, (), curves, [], {}, "step", took, [], seen))
+    return runs
+
+
+def _named(runs: list[Run], path: Path, name: str | None) -> Run:
+    if len(runs) == 1:
+        return replace(runs[0], name=name or runs[0].name)
+    for run in runs:
+        if run.name == name:
+            return run
+    models = ", ".join(r.name for r in runs)
+    raise InputError(
+        f"{path} holds more than one run", expected="the name of one of its models", got=name or models,
+        fix=f"name={runs[0].name!r}" + (f", or another of {models}" if name else ""),
+    )  # fmt: skip
 
 
 def assemble(found: Scanner, name: str) -> Run:

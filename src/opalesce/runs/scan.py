@@ -15,6 +15,7 @@ from opalesce.runs import lm_eval
 from opalesce.runs.csv import read_csv
 from opalesce.runs.events import config_events, load_events
 from opalesce.runs.jsonl import from_rows, numbers, read_jsonl
+from opalesce.runs.long_scores import is_long
 from opalesce.runs.run import Event, Fault, Left
 from opalesce.runs.safetensors import INDEX, SafetensorsCheckpoint, checkpoint
 from opalesce.runs.series import Parsed
@@ -184,8 +185,10 @@ def _jsonl(path: Path, s: Scanner) -> None:
 
 
 def _csv(path: Path, s: Scanner) -> None:
+    if is_long(path):
+        return s.leave(path, "a long table of scores: open this file alone")
     s.logs.append((path, read_csv(path)))
-    s.take(path, "CSV log")
+    return s.take(path, "CSV log")
 
 
 def _events(path: Path, s: Scanner) -> None:

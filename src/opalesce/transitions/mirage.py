@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import binom
 
 from opalesce.errors import InputError
-from opalesce.runs.open import open as open_run
+from opalesce.runs.open import open_all
 from opalesce.runs.run import Curve, Run
 from opalesce.theory.sampling import binomial_interval
 from opalesce.transitions.mirage_tests import AnswerLength, answer_length
@@ -59,6 +59,10 @@ class TaskVerdict:
     length : AnswerLength or None
         Whether the jump is what p^L predicts (`transitions.mirage_tests.answer_length`), where the score has
         questions and its continuous metric is a log-perplexity in nats.
+    run : str
+        Name of the run.
+    score, soft : Curve or None
+        The metric judged and its continuous one, for figures.
     """
 
     task: str
@@ -70,6 +74,9 @@ class TaskVerdict:
     zero_below: float = math.nan
     trials: int | None = None
     length: AnswerLength | None = None
+    run: str = ""
+    score: Curve | None = field(default=None, repr=False, compare=False)
+    soft: Curve | None = field(default=None, repr=False, compare=False)
 
 
 def known_chance(task: str, known: Mapping[str, float]) -> float:
@@ -98,6 +105,7 @@ def mirage(
     Parameters
     ----------
     run : Run or what `opalesce.open` takes
+        All models of a long table of scores (`runs.long_scores`) are judged, one after the other.
     chance : mapping, optional
         Score of a blind answer by task name (or its beginning); added to the built-in table.
     wstar : float
@@ -122,8 +130,11 @@ def mirage(
         raise InputError(
             "settings of the mirage court", expected="0 < level < 1, W* > 0", got=f"{level}, {wstar}"
         )
-    if not isinstance(run, Run):
-        run = open_run(run)
+    runs = [run] if isinstance(run, Run) else open_all(run)
+    return [row for r in runs for row in _court(r, {**CHANCE, **(chance or {})}, wstar, level, seed)]
+
+
+def _court(run: Run, known: Mapping[str, float], wstar: float, level: float, seed: int) -> list[TaskVerdict]:
     curves = {n: c for n, c in run.curves.items() if not c.continuous and c.lineage == "evals"}
     if not curves:
         raise InputError(
@@ -132,7 +143,6 @@ def mirage(
             got=", ".join(list(run.curves)[:6]) or "no curves",
             fix="open the folder of result files of lm-evaluation-harness",
         )
-    known = {**CHANCE, **(chance or {})}
     sharp = wstar / 2 if run.axis.scale == "log" else float(np.ptp(run.axis.u(run.steps()))) / 8
     rows = []
     for i, name in enumerate(sorted(curves)):
@@ -151,7 +161,7 @@ def _judge(
     hard = change(curve, run.axis.u(curve.x), rng, level)
     if hard is None:
         why = "fewer than four checkpoints, or no standard error and no number of questions is stated"
-        return TaskVerdict(name, "cannot tell", why, {}, guess)
+        return TaskVerdict(name, "cannot tell", why, {}, guess, run=run.name, score=curve, soft=soft)
     moved = {name: hard}
     other = change(soft, run.axis.u(soft.x), rng, level) if soft is not None else None
     if soft is not None and other is not None:
@@ -166,7 +176,7 @@ def _judge(
     law = _length(curve, soft, guess, level, int(rng.integers(2**31)))
     if law is not None:
         reason += f"; {_predicted(law, curve)}"
-    return TaskVerdict(name, verdict, reason, moved, guess, p_chance, zero, n, law)
+    return TaskVerdict(name, verdict, reason, moved, guess, p_chance, zero, n, law, run.name, curve, soft)
 
 
 def _length(curve: Curve, soft: Curve | None, guess: float, level: float, seed: int) -> AnswerLength | None:
@@ -216,7 +226,10 @@ def _decide(
     if math.isinf(hard.onset.high):
         return "cannot tell", f"{seen}: with its errors it may not have left it at all"
     if soft is None:
-        return "cannot tell", f"{seen}; no continuous metric of this task is in the files"
+        return "cannot tell", (
+            f"{seen}; no continuous metric of this task is in the files: a smooth change beneath it can "
+            "neither be shown nor excluded"
+        )
     if math.isnan(soft.onset.value):
         return "cannot tell", f"{seen}; {soft_name} does not leave its start for good"
     both = f"{seen}, {soft_name} at {_span(soft)}; its width is {soft.width} (sharp: up to {sharp:.2g})"
