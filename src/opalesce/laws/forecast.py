@@ -7,29 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from opalesce.errors import InputError
 from opalesce.laws.catalogue import form
 from opalesce.laws.data import Points, numbers, points
-from opalesce.laws.discrepancy import TINY
+from opalesce.laws.family import from_family
 from opalesce.laws.fit import check_level
 from opalesce.laws.forms import Floats
+from opalesce.laws.mixture import backtest, foretold, stretch, weigh
 from opalesce.laws.rolling import CANDIDATES, Rolled, label, roll
 
-BACKTEST = (0.5, 0.8, 0.95)
 POOR = 0.65  # coverage of the 80 % intervals below which they are called too narrow; a convention
 FAR = 1.0  # decades beyond which no bare number is printed
-# Chosen inside the fitted parts of 72 curves and on simulated ones, then frozen: docs/decisions/0008.
-TREND = 2.0  # prior weight of the local trend, against one of each law
-TEMPER = (
-    0.25  # power of the evidence: no law is true, and all points of a curve agree in favour of the least bad
-)
-WORST = 3.0  # most that one origin counts against a law, in nats a point
-DRIFT = 0.02  # standard deviation of ln y per e-fold of x beyond the data, of what no candidate knows
-PRIOR = 2.0  # origins that the model's own width counts for, against those of the back-test
-FAINT = 1e-4  # weight below which a candidate is left out
-REACH, HALVINGS = 8.0, 45  # standard deviations that bisection begins with, and its steps
 SHARP = (
     "a sharp break far enough beyond the data cannot be foreseen by any method: these intervals hold for a "
     "curve that goes on as it did"
@@ -69,7 +58,7 @@ class Forecast:
     warnings: tuple[str, ...]
     weights: Mapping[str, float]
     data: Points = field(repr=False)
-    rolled: Rolled = field(repr=False)
+    rolled: Rolled | None = field(repr=False, default=None)
 
     def __str__(self) -> str:
         rows = []
@@ -82,8 +71,9 @@ class Forecast:
 
 
 def forecast(
-    x: Any, y: Any, *, to: Any, law: str | Sequence[str] = "auto", level: float = 0.9, seed: int = 0
-) -> Forecast:
+    x: Any, y: Any, *, to: Any, law: str | Sequence[str] = "auto", level: float = 0.9, seed: int = 0,
+    family: Mapping[str, tuple[Any, Any]] | None = None,
+) -> Forecast:  # fmt: skip
     r"""Extrapolate a curve with intervals that were tried on its own past.
 
     Each candidate law, with a discrepancy for what it misses (`laws.discrepancy.tell`), is fitted at up to
@@ -109,6 +99,9 @@ def forecast(
         Confidence level of the interval.
     seed : int
         Not used: the procedure draws nothing. Kept so that all verbs take one.
+    family : mapping of name to (x, y), optional
+        Runs of the same kind that went on beyond this one (other sizes, other seeds). The forecast then is
+        what they did after this point (`laws.family.from_family`), and the back-test leaves out each in turn.
 
     Returns
     -------
@@ -117,7 +110,8 @@ def forecast(
     Raises
     ------
     InputError
-        Data or targets that are not positive and finite, fewer than five points, an unknown law.
+        Data or targets that are not positive and finite, fewer than five points, an unknown law, a family of
+        fewer than three runs that reach the targets.
     """
     check_level(level)
     data = points(("x",), x, y)
@@ -129,6 +123,17 @@ def forecast(
     if any(c is not None and len(c.inputs) > 1 for c in chosen):
         raise InputError("a forecast follows one quantity", expected="a law of x", got=", ".join(names))
     u = data.u[0]
+    far = (np.log(places) - u.max()) / np.log(10)
+    if family is not None:
+        if names != ["auto"]:
+            raise InputError("a family or a law", expected="one of them", got="both")
+        runs = {k: points(("x",), *run) for k, run in family.items()}
+        shared = from_family(u, data.v, {k: (p.u[0], p.v) for k, p in runs.items()}, np.log(places), level)
+        told = (*_warnings(far, shared.coverage, shared.tested), *shared.notes)
+        return Forecast(
+            places, np.exp(shared.middle), np.exp(shared.low), np.exp(shared.high), level, shared.coverage,
+            shared.tested, far, told, {"family": 1.0}, data,
+        )  # fmt: skip
     rolled = roll(u, data.v, np.log(places), chosen)
     if not np.isfinite(rolled.mean[-1]).all(axis=1).any():
         raise InputError(
@@ -139,7 +144,6 @@ def forecast(
     last = len(rolled.cuts) - 1
     middle, low, high = said[last].band(level, slice(len(rolled.v), None))
     wide = stretch(rolled, said, last, level)
-    far = (np.log(places) - u.max()) / np.log(10)
     coverage, tested = backtest(rolled, said)
     lower, upper = np.exp(middle - wide * (middle - low)), np.exp(middle + wide * (high - middle))
     shares = dict(zip(map(label, chosen), weigh(rolled, last).tolist(), strict=True))
@@ -147,98 +151,6 @@ def forecast(
     return Forecast(
         places, np.exp(middle), lower, upper, level, coverage, tested, far, told, shares, data, rolled
     )
-
-
-def weigh(r: Rolled, k: int) -> Floats:
-    """Weights (c,) at origin k: evidence there, to a power, and how likely the points after earlier origins
-    were that are known at k. They sum to one."""
-    usable = np.isfinite(r.mean[k]).all(axis=1)
-    surprise, count = np.zeros(len(usable)), np.zeros(len(usable))
-    for j in range(k):
-        ahead = slice(r.cuts[j], r.cuts[k])
-        z = (r.v[ahead] - r.mean[j][:, ahead]) / r.sd[j][:, ahead]
-        missed = (0.5 * z**2 + np.log(r.sd[j][:, ahead])).mean(axis=1)
-        ok = np.isfinite(missed)
-        surprise[ok] += np.minimum(missed[ok], WORST)
-        count[ok] += 1
-    known = count > 0
-    mean = np.where(known, surprise / np.maximum(count, 1), np.nan)
-    mean = np.where(known, mean, np.nanmax(mean) if known.any() else 0.0)
-    log = np.where(usable, TEMPER * r.evidence[k] - mean, -np.inf)
-    prior = np.where([c is None for c in r.candidates], TREND, 1.0)
-    weights = prior * np.exp(log - log.max())
-    return np.asarray(weights / weights.sum())
-
-
-Said = dict[int, "Mixture"]
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Normal laws of ln y at every u: means and standard deviations (c, m), weights (c,)."""
-
-    mean: Floats
-    sd: Floats
-    weights: Floats
-
-    def quantile(self, share: float, places: slice) -> Floats:
-        """Of the mixture at `places`, by bisection."""
-        mean, sd = self.mean[:, places], self.sd[:, places]
-        low, high = (mean - REACH * sd).min(axis=0), (mean + REACH * sd).max(axis=0)
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            below = self.weights @ ndtr((middle - mean) / sd) < share
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.asarray((low + high) / 2)
-
-    def band(self, level: float, places: slice) -> tuple[Floats, Floats, Floats]:
-        """Median and central interval."""
-        low, middle, high = (self.quantile(q, places) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
-        return middle, low, high
-
-
-def mix(r: Rolled, k: int) -> Mixture:
-    """The weighted candidates at origin k, with the drift of what none of them knows."""
-    weights = weigh(r, k)
-    used = weights > FAINT
-    beyond = np.maximum(r.u - r.u[r.cuts[k] - 1], 0.0)
-    sd = np.sqrt(r.sd[k][used] ** 2 + (DRIFT * beyond) ** 2)
-    return Mixture(r.mean[k][used], sd, weights[used] / weights[used].sum())
-
-
-def foretold(r: Rolled) -> Said:
-    """`mix` at every origin at which some candidate had enough points."""
-    return {k: mix(r, k) for k, means in enumerate(r.mean) if np.isfinite(means).all(axis=1).any()}
-
-
-def misses(r: Rolled, told: Mixture, ahead: slice, level: float) -> Floats:
-    """|error| of the points ahead, in units of the half of the interval that it lies in."""
-    middle, low, high = told.band(level, ahead)
-    off = r.v[ahead] - middle
-    return np.asarray(np.abs(off) / np.where(off > 0, high - middle, middle - low))
-
-
-def stretch(r: Rolled, said: Said, k: int, level: float) -> float:
-    """What the interval at origin k is multiplied by: how wide those of earlier origins should have been, on
-    points known at k, with one for PRIOR more origins.
-
-    A geometric mean, since one origin before a drop can be wrong by a factor of a hundred; never below one:
-    luck must not make it narrow.
-    """
-    past = [misses(r, said[j], slice(r.cuts[j], r.cuts[k]), level) for j in said if j < k]
-    seen = sum(float(np.log(np.maximum(np.quantile(m, level), TINY))) for m in past)
-    return float(np.exp(max(0.0, seen / (PRIOR + len(past)))))
-
-
-def backtest(r: Rolled, said: Said) -> tuple[dict[float, float], int]:
-    """Coverage of the 50, 80 and 95 % intervals at each origin, from what was known there only."""
-    hits: dict[float, list[bool]] = {level: [] for level in BACKTEST}
-    for k, told in said.items():
-        ahead = slice(r.cuts[k], len(r.v))  # empty at the last origin, which has all points
-        for level, held in hits.items():
-            held += (misses(r, told, ahead, level) <= stretch(r, said, k, level)).tolist()
-    tested = len(hits[BACKTEST[0]])
-    return {k: float(np.mean(h)) if h else float("nan") for k, h in hits.items()}, tested
 
 
 def _warnings(far: Floats, coverage: Mapping[float, float], tested: int) -> tuple[str, ...]:
