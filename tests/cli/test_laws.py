@@ -114,3 +114,42 @@ def test_text_in_a_column(tmp_path: Path, capsys):
     path.write_text("x,y\n1,2\n2,n/a?\n3,1\n4,1\n")
     assert main(["fit", str(path), "--x", "x", "--y", "y"]) == 2
     assert "row 1" in capsys.readouterr().err
+
+
+def test_a_page_beside_the_same_numbers(curve: Path, runs: Path, data: Path, tmp_path: Path, capsys):
+    long = data / "pythia_evals" / "pythia_term_frequency_arithmetic.csv.gz"
+    calls = {
+        "fit": [str(curve), "--x", "tokens", "--y", "loss"],
+        "forecast": [str(curve), "--x", "tokens", "--y", "loss", "--to", "2e4"],
+        "allocate": [str(runs), "--compute", "1e21"],
+        "mirage": [str(long)],
+    }
+    for verb, words in calls.items():
+        assert main([verb, *words, "--json"]) == 0
+        plain = json.loads(capsys.readouterr().out)
+        out = tmp_path / verb
+        assert main([verb, *words, "--out", str(out), "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        page = Path(said.pop("page"))
+        assert said == plain
+        assert page == out / f"{verb}.html"
+        assert json.loads((out / f"{verb}.json").read_text()) == plain
+        assert {p.name for p in out.iterdir()} == {f"{verb}.html", f"{verb}.json", f"{verb}-figures.json"}
+        text = page.read_text()
+        assert "cite: @" in text
+        assert "<script src" not in text
+    assert len({r["run"] for r in plain["rows"]}) == 7
+    assert all("score" not in r and "soft" not in r for r in plain["rows"])
+
+
+def test_a_page_says_the_warnings(curve: Path, tmp_path: Path, capsys):
+    assert main(["fit", str(curve), "--x", "tokens", "--y", "loss", "--out", str(tmp_path / "f")]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("fit.html")
+    assert "warning: no groups given" in (tmp_path / "f" / "fit.html").read_text()
+
+
+def test_a_folder_that_cannot_be_made(curve: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("x")
+    line = ["fit", str(curve), "--x", "tokens", "--y", "loss", "--out", str(tmp_path / "file" / "f")]
+    assert main(line) == 2
+    assert "cannot write" in capsys.readouterr().err

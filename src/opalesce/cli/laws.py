@@ -9,19 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from opalesce.cli.laws_pages import (
+    FORECAST_CITES,
+    MIRAGE_CITES,
+    allocate_lines,
+    allocate_warnings,
+    fit_lines,
+    forecast_document,
+    mirage_counts,
+    mirage_document,
+    write_page,
+)
 from opalesce.cli.terminal import print_json, say
-from opalesce.cli.typed import need
+from opalesce.cli.typed import folder, need
 from opalesce.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from opalesce.estimate import Estimate
-
 Table = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, TSV or JSON lines; .gz is read too.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")]
 Level = Annotated[float, typer.Option("--level", help="Confidence level of the intervals.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the bootstrap.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for a page of figures and JSON.")]
 Y = Annotated[str, typer.Option("--y", help="Column of the loss or error.")]
 
 
@@ -37,11 +47,14 @@ def fit(
     delta: Annotated[float | None, typer.Option("--delta", help="Huber's delta, in ln y.")] = None,
     level: Level = 0.9,
     seed: Seed = 0,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a law: parameters with intervals, every optimum, and how much each choice matters."""
     from opalesce.laws.fit import fit as run
 
+    if out is not None:
+        folder(out)
     need(breaks == "auto" or breaks.isdigit(), "a number of breaks", "0 to 3, or auto", breaks)
     names = [c.strip() for c in x.split(",") if c.strip()]
     frame = read(table, [*names, y, *([group] if group else [])])
@@ -51,39 +64,34 @@ def fit(
         law, inputs, frame[y], n_breaks="auto" if breaks == "auto" else int(breaks),
         groups=frame[group] if group else None, level=level, seed=seed, delta=delta,
     )  # fmt: skip
+    document = {
+        "schema": "opalesce.fit/1",
+        "law": law,
+        "formula": f.law.formula,
+        "source": f.law.source,
+        "params": f.params,
+        "intervals": {k: asdict(e) for k, e in f.intervals.items()},
+        "optima": f.optima,
+        "diagnostics": f.diagnostics,
+        "sensitivity": f.sensitivity,
+    }
+    lines, notes = fit_lines(f, level), f.diagnostics["notes"]
+    if out is not None:
+        from opalesce.report.law_panels import fit_exhibits
+
+        said = [*fit_lines(f, level, short=True), *(f"warning: {n}" for n in notes)]
+        figures = fit_exhibits(f, names[0], y)
+        title = f"Law of {y}: {table.name}"
+        document["page"] = str(write_page(out, "fit", title, said, figures, document, f.law.cites))
     if as_json:
-        print_json(
-            {
-                "schema": "opalesce.fit/1",
-                "law": law,
-                "formula": f.law.formula,
-                "source": f.law.source,
-                "params": f.params,
-                "intervals": {k: asdict(e) for k, e in f.intervals.items()},
-                "optima": f.optima,
-                "diagnostics": f.diagnostics,
-                "sensitivity": f.sensitivity,
-            }
-        )
+        print_json(document)
         return
-    d = f.diagnostics
-    say(f"{f.law.formula}   ({f.law.source})")
-    for name, e in f.intervals.items():
-        say(f"  {name:8} {interval(e)}{'  ' + e.status if e.status else ''}")
-    say(f"{level:.0%} intervals: {d['intervals']}; offsets, exponents and breaks of one curve: profile")
-    runs = f", {d['runs']} runs" if d["runs"] else ""
-    say(f"{d['n']} points{runs}; rmse of ln y {d['rmse']:.3g}; gradient left {d['gradient']:.1g}")
-    say(f"{len(f.optima)} distinct optima within 10 % of the best objective")
-    if d["breaks"]:
-        errors = ", ".join(f"{k}: {e:.3g}" for k, e in d["breaks"]["held_out_rmse"].items())
-        say(f"breaks: {d['breaks']['chosen']}, by {d['breaks']['why']} ({errors})")
-    for row in f.sensitivity:
-        say(
-            f"  {row['change']:26} n = {row['n']:<5} "
-            + "  ".join(f"{k} {p:.4g}" for k, p in row["params"].items())
-        )
-    for note in d["notes"]:
+    for line in lines:
+        say(line)
+    for note in notes:
         say(f"note: {note}", err=True)
+    if out is not None:
+        say(str(document["page"]))
 
 
 def forecast(
@@ -93,34 +101,38 @@ def forecast(
     to: Annotated[str, typer.Option("--to", help="Where to predict; several by commas.")],
     law: Annotated[str, typer.Option("--law", help="auto, or names of laws by commas.")] = "auto",
     level: Level = 0.9,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Extrapolate, with intervals that were tried on the past of the same curve."""
     from opalesce.laws.forecast import forecast as run
 
+    if out is not None:
+        folder(out)
     frame = read(table, [x, y])
     places = [number(t, "--to") for t in to.split(",") if t.strip()]
-    f = run(frame[x], frame[y], to=places, law="auto" if law == "auto" else law.split(","), level=level)
+    laws: Any = "auto" if law == "auto" else law.split(",")
+    f = run(frame[x], frame[y], to=places, law=laws, level=level)
+    document = forecast_document(f)
+    if out is not None:
+        import numpy as np
+
+        from opalesce.report.law_panels import forecast_exhibit
+
+        # the fan between the last point and the farthest target; a procedure without chance: same numbers
+        ends = float(frame[x].max()), max(places)
+        fan = np.geomspace(*ends, 40).tolist()[1:] if ends[1] > ends[0] else []
+        dense = run(frame[x], frame[y], to=sorted({*fan, *places}), law=laws, level=level)
+        weights = ", ".join(f"{k} {w:.2f}" for k, w in f.weights.items() if w >= 0.005)
+        said = [*str(f).splitlines(), f"weights: {weights}"]
+        figures, title = [forecast_exhibit(dense, x, y, places)], f"Forecast of {y}: {table.name}"
+        document["page"] = str(write_page(out, "forecast", title, said, figures, document, FORECAST_CITES))
     if as_json:
-        rows = [
-            {"x": a, "median": m if far <= 1 else None, "lower": lo, "upper": hi, "decades": far}
-            for a, m, lo, hi, far in zip(
-                *(v.tolist() for v in (f.x, f.median, f.lower, f.upper, f.decades)), strict=True
-            )
-        ]
-        print_json(
-            {
-                "schema": "opalesce.forecast/1",
-                "level": level,
-                "rows": rows,
-                "tested": f.tested,
-                "coverage": {str(k): v for k, v in f.coverage.items()},
-                "weights": dict(f.weights),
-                "warnings": list(f.warnings),
-            }
-        )
+        print_json(document)
         return
     say(str(f))
+    if out is not None:
+        say(str(document["page"]))
 
 
 def allocate(
@@ -136,11 +148,14 @@ def allocate(
     ] = 0,
     level: Level = 0.9,
     seed: Seed = 0,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute-optimal parameters and tokens, with intervals from a bootstrap over runs."""
     from opalesce.laws.allocate import allocate as run
 
+    if out is not None:
+        folder(out)
     need(drop_worst >= 0, "a number of runs to leave out", "0 or more", str(drop_worst))
     need(c is None or d is None, "tokens are given twice", "--d or --c", "both")
     last = c or d or "D"
@@ -151,48 +166,78 @@ def allocate(
     found = run(
         frame[n], tokens, frame[y], budgets, groups=frame[group] if group else None, level=level, seed=seed
     )
+    rows = [{k: v for k, v in vars(a).items() if k != "fit"} for a in found]
+    rows = [{k: asdict(v) if hasattr(v, "low") else v for k, v in r.items()} for r in rows]
+    document = {"schema": "opalesce.allocate/1", "params": found[0].fit.params, "rows": rows}
+    lines = allocate_lines(found, len(frame), drop_worst)
+    if out is not None:
+        from opalesce.report.law_panels import allocation_exhibit, fit_exhibits
+
+        fitted, law = found[0].fit, found[0].fit.law
+        said = [*lines, *fit_lines(fitted, level, short=True), *allocate_warnings(found)]
+        figures = [allocation_exhibit(found), *fit_exhibits(fitted, n, y)]
+        title = f"Where compute is best spent: {table.name}"
+        document["page"] = str(write_page(out, "allocate", title, said, figures, document, law.cites))
     if as_json:
-        rows = [{k: v for k, v in vars(a).items() if k != "fit"} for a in found]
-        rows = [{k: asdict(v) if hasattr(v, "low") else v for k, v in r.items()} for r in rows]
-        print_json({"schema": "opalesce.allocate/1", "params": found[0].fit.params, "rows": rows})
+        print_json(document)
         return
-    say(f"{found[0].fit.law.formula}, {len(frame)} runs, {drop_worst} of the highest loss left out")
-    say(f"N* ~ C^a with a = {interval(found[0].exponent)}")
-    for a in found:
-        far = f"  {a.decades:+.2f} decades beyond the largest budget" if a.decades > 0 else ""
-        say(
-            f"C = {a.compute:.4g}: N {shown(a.N, a.decades)}  D {shown(a.D, a.decades)}  "
-            f"D/N {shown(a.tokens_per_parameter, a.decades)}  loss {shown(a.loss, a.decades)}{far}"
-        )
+    for line in lines:
+        say(line)
+    if out is not None:
+        say(str(document["page"]))
 
 
 def mirage(
-    evals: Annotated[Path, typer.Argument(metavar="EVALS", help="Folder of evaluation files of one model.")],
+    evals: Annotated[
+        Path, typer.Argument(metavar="EVALS", help="Folder of evaluation files, or a table of scores.")
+    ],
     chance: Annotated[
         str | None, typer.Option("--chance", help="task=score, by commas; tasks by name or its beginning.")
     ] = None,
     wstar: Annotated[float, typer.Option("--wstar", help="Resolution of sharp, W*, in decades.")] = 0.8,
     level: Level = 0.9,
     seed: Seed = 0,
+    out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Real, metric artefact, or cannot tell: each task's jump, with the onset of each metric."""
     from opalesce.report.clean import clean
     from opalesce.transitions.mirage import mirage as run
 
+    if out is not None:
+        folder(out)
     known = {}
     for pair in (chance or "").split(","):
         if pair.strip():
             task, _, score = pair.partition("=")
             known[task.strip()] = number(score, "--chance")
     rows = run(evals, chance=known, wstar=wstar, level=level, seed=seed)
+    document = mirage_document(rows)
+    if out is not None:
+        from opalesce.report.mirage_panels import chosen, mirage_exhibits
+
+        drawn = len(chosen(rows))
+        said = [
+            *mirage_counts(rows),
+            f"{drawn} of {len(rows)} tasks are drawn: those with a verdict, then by how surely they "
+            "moved; mirage.json has all",
+            "a jump is a metric artefact when its continuous metric left the start earlier, and smoothly",
+            f"{level:.0%} intervals of onsets; errors of one task's checkpoints are taken as independent",
+        ]
+        title = f"Real or mirage: {evals.name}"
+        page = write_page(out, "mirage", title, said, mirage_exhibits(rows), document, MIRAGE_CITES)
+        document["page"] = str(page)
     if as_json:
-        print_json({"schema": "opalesce.mirage/1", "rows": [asdict(r) for r in rows]})
+        print_json(document)
         return
+    several = len({r.run for r in rows}) > 1
     for r in rows:
-        say(f"{r.verdict:16} {clean(r.task)}: {clean(r.reason)}")
-    for word in ("real", "metric artefact", "cannot tell"):
-        say(f"{sum(r.verdict == word for r in rows):5} {word}")
+        name = f"{r.run}: {r.task}" if several else r.task
+        say(f"{r.verdict:16} {clean(name)}: {clean(r.reason)}")
+    for line in mirage_counts(rows):
+        say(line)
+    if out is not None:
+        say(str(document["page"]))
 
 
 def read(path: Path, columns: list[str]) -> pd.DataFrame:
@@ -241,13 +286,3 @@ def number(text: str, option: str) -> float:
         value = math.nan
     need(math.isfinite(value), f"{option} takes numbers", "such as 1e22", text)
     return value
-
-
-def interval(e: Estimate) -> str:
-    """Value and interval, an open end as such."""
-    return f"{e.value:.5g} [{e.low:.5g}, {e.high:.5g}]"
-
-
-def shown(e: Estimate, decades: float) -> Any:
-    """No bare number beyond one decade: the interval alone."""
-    return interval(e) if decades <= 1 else f"[{e.low:.4g}, {e.high:.4g}]"

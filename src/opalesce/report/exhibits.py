@@ -34,7 +34,10 @@ STYLES: dict[str, tuple[str, dict[str, Any], str | None]] = {
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of a plate; `low` and `high` make a band (lines) or error bars (markers)."""
+    """One curve of a plate; `low` and `high` make a band (lines) or error bars (markers).
+
+    Markers that are not `joined` stand alone: a cloud of points has no order.
+    """
 
     label: str
     role: Role
@@ -42,6 +45,7 @@ class Series:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+    joined: bool = True
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def _traces(s: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "color": colour, "thickness": 1.2, "width": 2,
             }}  # fmt: skip
     dots = {} if marker is None else {"marker": {"size": 5, "symbol": marker, "color": colour}}
-    mode = "lines" if marker is None else "lines+markers"
+    mode = "lines" if marker is None else "lines+markers" if s.get("joined", True) else "markers"
     out.append({**base, "mode": mode, "y": short(y), "line": {**line, "color": colour}, **dots, **bars})
     return out
 

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from opalesce.errors import InputError
+from opalesce.laws.allocate import Allocation
 from opalesce.laws.fit import Fit
 from opalesce.laws.forecast import Forecast
 from opalesce.report.clean import clean, plotly_text
+from opalesce.report.exhibits import Exhibit
 from opalesce.report.heat import heat
+from opalesce.report.law_panels import allocation_exhibit, slope_plate
 from opalesce.report.laws import fit_figure, forecast_figure
+from opalesce.report.mirage_panels import mirage_exhibits
 from opalesce.report.palette import LIGHT
 from opalesce.report.panels import coordinate, panel, ticks
+from opalesce.report.plates import painted, plates_figure
+from opalesce.transitions.mirage import TaskVerdict
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+FEW = 6  # tasks of one figure
 _AXIS = {"name": "step", "unit": "", "scale": "linear", "x1": 1.0}
 
 
 def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = None) -> Figure:
-    """Draw a witness of a report document, a measured variable, a fit or a forecast.
+    """Draw a witness of a report document, a measured variable, a fit, a forecast, or verdicts and budgets.
 
     Parameters
     ----------
-    result : dict, xarray.DataArray, xarray.Dataset, Fit or Forecast
+    result : dict, xarray.DataArray, xarray.Dataset, Fit, Forecast, or what `mirage` or `allocate` returns
         A report document (schema `opalesce.report/1`), one of its witnesses, or what `measure`
         returns. A variable over the control axis becomes a curve; one over axis and modules a heat
         map of its change from the first step.
     name : str, optional
-        Which witness or variable; by default the first.
+        Which witness or variable, by default the first; of a fit "slope" for its local slope; of verdicts the
+        task, by default the first few.
     axis : dict, optional
         `name`, `scale` ("log" draws u = log10(1 + x / x1), COURT 2) and `x1`. By default that of the
         document; for a Dataset, log when the positive values span more than a decade.
@@ -48,9 +56,18 @@ def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = 
         Neither of these, no such name, or no values to draw.
     """
     if isinstance(result, Fit):
+        if name == "slope":
+            return plates_figure(Exhibit("slope", result.law.formula, "", (slope_plate(result),)))
         return fit_figure(result)
     if isinstance(result, Forecast):
         return forecast_figure(result)
+    if isinstance(result, Allocation | TaskVerdict):
+        result = [result]
+    if isinstance(result, list | tuple) and result:
+        if all(isinstance(r, Allocation) for r in result):
+            return plates_figure(allocation_exhibit(result))
+        if all(isinstance(r, TaskVerdict) for r in result):
+            return _verdicts(result, name)
     if isinstance(result, Mapping) and not hasattr(result, "data_vars"):
         return _mapping(clean(result), name, axis)
     if hasattr(result, "data_vars"):
@@ -59,10 +76,19 @@ def plot(result: Any, name: str | None = None, axis: Mapping[str, Any] | None = 
         return _array(result, axis)
     raise InputError(
         "this cannot be drawn",
-        expected="a report document, one of its witnesses, a Dataset of `measure`, a fit or a forecast",
+        expected="a report document, one of its witnesses, a Dataset of `measure`, a fit, a forecast, "
+        "budgets of `allocate` or verdicts of `mirage`",
         got=type(result).__name__,
         fix="opalesce.plot(opalesce.measure(run), 'loss')",
     )
+
+
+def _verdicts(rows: Sequence[TaskVerdict], name: str | None) -> Figure:
+    known = [r for r in rows if name is None or r.task == name]
+    if not known:
+        tasks = ", ".join(r.task for r in rows)[:300]
+        raise InputError("no such task", expected=f"one of {tasks}", got=str(name))
+    return plates_figure(*mirage_exhibits(known, FEW))
 
 
 def _mapping(result: dict[str, Any], name: str | None, axis: Mapping[str, Any] | None) -> Figure:
@@ -140,7 +166,7 @@ def _figure(
 
     xs = [v for t in traces for v in t["x"] if v is not None]
     at = ticks(min(xs), max(xs), axis)
-    drawn = [{**_painted(t), "x": coordinate(t["x"], axis).tolist(), "hoverinfo": "all"} for t in traces]
+    drawn = [{**painted(t), "x": coordinate(t["x"], axis).tolist(), "hoverinfo": "all"} for t in traces]
     text = [f"{v:,.6g}" for v in at]
     layout = {
         "showlegend": False,
@@ -157,19 +183,3 @@ def _figure(
         "font": {"color": LIGHT["--ink"]},
     }
     return Figure(data=drawn, layout=layout)
-
-
-def _painted(value: Any) -> Any:
-    """Names of colours replaced by the light palette; `--name/0.2` is that colour at opacity 0.2."""
-    if isinstance(value, dict):
-        return {k: v if k in ("x", "y", "z", "name", "meta") else _painted(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_painted(v) for v in value]
-    if not (isinstance(value, str) and value.startswith("--")):
-        return value
-    name, _, alpha = value.partition("/")
-    colour = LIGHT[name]
-    if not alpha:
-        return colour
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"

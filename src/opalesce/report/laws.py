@@ -61,8 +61,7 @@ def fit_figure(f: Fit) -> Figure:
 
 def forecast_figure(f: Forecast) -> Figure:
     """Data and the fan: median, and the interval at the forecast's level; the back-test is in the title."""
-    n = len(f.rolled.v)
-    x, y = np.exp(f.rolled.u[:n]), np.exp(f.rolled.v)
+    x, y = np.exp(f.data.u[0]), np.exp(f.data.v)
     order = np.argsort(f.x)
     to = f.x[order]
     near = f.decades[order] <= 1.0  # no bare line beyond one decade, as no bare number
