@@ -134,7 +134,7 @@ def forecast(
             places, np.exp(shared.middle), np.exp(shared.low), np.exp(shared.high), level, shared.coverage,
             shared.tested, far, told, {"family": 1.0}, data,
         )  # fmt: skip
-    rolled = roll(u, data.v, np.log(places), chosen)
+    rolled = roll(u, data.v, np.log(places), chosen, asked=names != ["auto"])
     if not np.isfinite(rolled.mean[-1]).all(axis=1).any():
         raise InputError(
             "too few points for these laws", expected="two more than parameters", got=str(len(data.v)),

@@ -18,6 +18,13 @@ MOST = 80  # points; of more, neighbours in ln x are averaged
 CANDIDATES: tuple[Form | None, ...] = (None, form("M2"), form("M3"), form("M4"), form("broken", 1))
 
 
+def needs(law: Form | None) -> int:
+    """Points that a law needs before it may speak unasked: twice its parameters, and four times where they are
+    more than three, which follow the noise of a short curve."""
+    size = 0 if law is None else len(law.names)
+    return size * (2 if size <= 3 else 4)
+
+
 def label(law: Form | None) -> str:
     """Name of the law and its breaks."""
     return "local trend" if law is None else f"{law.key}{getattr(law, 'breaks', '')}"
@@ -67,8 +74,10 @@ def roll(
     target: Floats,
     candidates: tuple[Form | None, ...] = CANDIDATES,
     most: int = 4,
+    asked: bool = False,
 ) -> Rolled:
-    """Tell every candidate at every origin (u sorted) at all data and targets."""
+    """Tell every candidate at every origin (u sorted) at all data and targets; `asked` for, a law speaks on
+    as few points as it can be fitted to, else it `needs` more."""
     raw = u, v
     u, v, counts = condense(u, v)
     ends = np.cumsum(counts).astype(int)
@@ -81,6 +90,8 @@ def roll(
             continue
         noise = roughness(*(a[: ends[m - 1]] for a in raw))
         for c, law in enumerate(candidates):
+            if not asked and m < needs(law):
+                continue
             told = tell(law, u[:m], v[:m], every, noise, counts[:m])
             if told is not None and np.isfinite(told.mean).all():
                 mean[k, c], sd[k, c], evidence[k, c] = told.mean, told.sd, told.evidence
