@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,8 @@ def test_mirage_panel_has_zeros_as_intervals_chance_and_both_onsets() -> None:
     bare = Run("bare", curves={"copy/acc": scores().curves["copy/acc"]}, axis=Axis())
     assert len(mirage_exhibits(opalesce.mirage(bare))[0].plates) == 1
     assert chosen(rows, 0) == []
+    several = [replace(rows[0], run=r, task=t, verdict="cannot tell") for r in "ab" for t in ("t", "u")]
+    assert [r.run for r in chosen([*several, rows[0]])] == ["made", "a", "b", "a", "b"]
     with pytest.raises(InputError, match="nothing to draw"):
         mirage_exhibits([])
 

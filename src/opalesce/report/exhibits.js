@@ -7,8 +7,11 @@ function decades(traces, key) {
   const seen = traces.flatMap((t) => t[key]).filter((v) => v > 0).map(Math.log10);
   return seen.length ? Math.max(...seen) - Math.min(...seen) : 0;
 }
+const ROUND = [...Array(40).keys()].flatMap((k) => [1, 2, 5].map((m) => m * Math.pow(10, k - 20)));
 function axis(title, log, span) {
-  return { dtick: log && span > 1.4 ? Math.ceil(span / 6) : undefined, title: { text: title, standoff: 6 }, type: log ? "log" : "linear", showgrid: false, zeroline: false, ticks: "outside", ticklen: 3,
+  // about one decade: 1, 2, 5, 10; every digit, as Plotly would have it, runs together
+  const round = log && span > 0.6 && span <= 1.4 ? { tickmode: "array", tickvals: ROUND, ticktext: ROUND.map((v) => String(Number(v.toPrecision(1)))) } : {};
+  return { ...round, dtick: log && span > 1.4 ? Math.ceil(span / 6) : undefined, title: { text: title, standoff: 6 }, type: log ? "log" : "linear", showgrid: false, zeroline: false, ticks: "outside", ticklen: 3,
     tickcolor: colour("--rule"), linecolor: colour("--rule"), showline: true, automargin: false, nticks: 6, exponentformat: "power", fixedrange: true };
 }
 function base(div, height) {

@@ -222,7 +222,7 @@ def _table(p: Mapping[str, Any], most: int = 120) -> Table | None:
             rows.append([str(s["label"]), number(x), number(y), band])
     if not rows:
         return None
-    more = "" if len(rows) <= most else f" ({most} of {len(rows)} rows; the rest is in report.json)"
+    more = "" if len(rows) <= most else f" ({most} of {len(rows)} rows; the JSON beside this page has all)"
     return Table(
         f"{p.get('title')}{more}", ["curve", str(p.get("x")), str(p.get("y")), "interval"], rows[:most]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,13 +23,19 @@ APART = 1.6  # factor of x below which two labels would lie over each other
 
 
 def chosen(rows: Sequence[TaskVerdict], most: int = MOST) -> list[TaskVerdict]:
-    """Tasks that are drawn: judged ones first, then by how surely they moved."""
+    """Tasks that are drawn: judged ones first, then by how surely they moved; several runs in turn."""
 
-    def key(row: TaskVerdict) -> tuple[int, float]:
-        change = row.metrics.get(row.task)
-        return RANK[row.verdict], math.inf if change is None else change.p_shift
+    def key(row: TaskVerdict) -> tuple[int, float, float]:
+        c = row.metrics.get(row.task)
+        moved = (math.inf, 0.0) if c is None else (c.p_shift, c.start - c.end)
+        return (RANK[row.verdict], *moved)
 
-    return sorted((r for r in rows if r.score is not None), key=key)[:most]
+    turns: Counter[tuple[str, str]] = Counter()
+    placed = []
+    for row in sorted((r for r in rows if r.score is not None), key=key):
+        placed.append((RANK[row.verdict], turns[row.verdict, row.run], row))
+        turns[row.verdict, row.run] += 1
+    return [row for *_, row in sorted(placed, key=lambda p: p[:2])[:most]]
 
 
 def mirage_exhibits(rows: Sequence[TaskVerdict], most: int = MOST) -> list[Exhibit]:
