@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from opalesce.errors import InputError
-from opalesce.laws.forecast import forecast, foretold, past_scores, weigh, weighted_median
-from opalesce.laws.rolling import origins
+from opalesce.laws.catalogue import form
+from opalesce.laws.discrepancy import covariance, roughness, tell
+from opalesce.laws.forecast import forecast
+from opalesce.laws.mixture import Mixture, foretold, stretch, weigh
+from opalesce.laws.rolling import condense, needs, origins
 
 
 def curve(rng, n=40, noise=0.01):
@@ -55,11 +58,11 @@ def test_the_backtest_uses_nothing_from_later():
     later = y.copy()
     later[r.cuts[1] :] *= 150.0
     other = forecast(x, later, to=[2e4]).rolled
-    np.testing.assert_array_equal(r.paths[:2], other.paths[:2])  # fitted before the change
-    assert weigh(r, 1) == weigh(other, 1)
-    assert weigh(r, 2) != weigh(other, 2)
-    for one, two in zip(past_scores(r, foretold(r), 1), past_scores(other, foretold(other), 1), strict=True):
-        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(r.mean[:2], other.mean[:2])  # fitted before the change
+    assert weigh(r, 1).tolist() == weigh(other, 1).tolist()
+    assert weigh(r, 2).tolist() != weigh(other, 2).tolist()
+    assert stretch(r, foretold(r), 1, 0.9) == stretch(other, foretold(other), 1, 0.9)
+    assert stretch(r, foretold(r), 3, 0.9) < stretch(other, foretold(other), 3, 0.9)
     assert forecast(x, later, to=[2e4]).coverage[0.95] < f.coverage[0.95]
     assert f.tested == sum(len(r.v) - c for c in r.cuts[:-1])
     assert set(f.coverage) == {0.5, 0.8, 0.95}
@@ -73,11 +76,53 @@ def test_origins_are_spaced_in_log_x():
     assert np.diff([u[c - 1] for c in cuts]) == pytest.approx(np.full(len(cuts) - 1, 1.6), abs=0.5)
 
 
-def test_weighted_median():
-    assert weighted_median(np.array([[1.0], [2.0], [9.0]]), np.ones(3))[0] == 2.0
-    assert weighted_median(np.array([[5.0], [1.0], [9.0]]), np.array([100.0, 1.0, 1.0]))[0] == pytest.approx(
-        5.0
+def test_quantiles_of_a_mixture():
+    # two normal laws far apart: the quartiles are their medians, the median lies between
+    m = Mixture(np.array([[0.0], [100.0]]), np.ones((2, 1)), np.array([0.5, 0.5]))
+    low, high = m.quantile(0.25, slice(None))[0], m.quantile(0.75, slice(None))[0]
+    assert (low, high) == pytest.approx((0.0, 100.0), abs=1e-6)
+    one = Mixture(np.array([[3.0]]), np.array([[2.0]]), np.ones(1))
+    assert [b[0] for b in one.band(0.9, slice(None))] == pytest.approx(
+        [3.0, 3 - 3.2897, 3 + 3.2897], abs=1e-3
     )
+
+
+def test_the_discrepancy_is_an_integrated_slope():
+    # its increments have the variance of a slope times a short step, and its covariance is a covariance
+    s = np.linspace(0.0, 8.0, 60)
+    k = covariance(s[:, None], s)
+    step = k[1:, 1:].diagonal() + k[:-1, :-1].diagonal() - 2 * k[1:, :-1].diagonal()
+    assert np.sqrt(step) / np.diff(s) == pytest.approx(np.ones(59), rel=0.03)
+    assert np.linalg.eigvalsh(k).min() > -1e-9
+
+
+def test_a_law_that_holds_is_surer_than_one_that_does_not():
+    rng = np.random.default_rng(3)
+    x, y = curve(rng, noise=0.003)
+    u, v, to = np.log(x), np.log(y), np.log([2e4])
+    noise = roughness(u, v)
+    assert noise == pytest.approx(0.003, rel=0.4)
+    ones = np.ones(len(u))
+    good, bad = (tell(form(k), u, v, to, noise, ones) for k in ("M2", "M1"))
+    assert good.sd[0] < bad.sd[0] / 2
+    assert good.evidence > bad.evidence + 10
+    assert abs(good.mean[0] - np.log(0.2 + 2.0 * 2e4**-0.4)) < 3 * good.sd[0]
+
+
+def test_many_points_are_averaged_and_few_are_not():
+    u = np.sort(np.random.default_rng(4).uniform(0, 9, 5000))
+    a, b, counts = condense(u, 2 * u)
+    assert len(a) <= 80
+    assert counts.sum() == 5000
+    np.testing.assert_allclose(b, 2 * a)
+    assert condense(u[:50], u[:50])[2].tolist() == [1.0] * 50
+
+
+def test_laws_of_many_parameters_wait_for_points():
+    assert [needs(form(k)) for k in ("M2", "M3", "M4", "broken")] == [6, 6, 20, 24]
+    few = forecast(*curve(np.random.default_rng(5), n=12), to=[2e4]).weights
+    assert few["M4"] == few["broken1"] == 0.0
+    assert forecast(*curve(np.random.default_rng(5), n=12), to=[2e4], law="M4").weights["M4"] == 1.0
 
 
 @pytest.mark.parametrize(

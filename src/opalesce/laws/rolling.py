@@ -19,8 +19,8 @@ CANDIDATES: tuple[Form | None, ...] = (None, form("M2"), form("M3"), form("M4"),
 
 
 def needs(law: Form | None) -> int:
-    """Points that a law needs before it may speak unasked: twice its parameters, and four times where they are
-    more than three, which follow the noise of a short curve."""
+    """Points that a law needs before it may speak unasked: twice its parameters, and four times where they
+    are more than three, which follow the noise of a short curve."""
     size = 0 if law is None else len(law.names)
     return size * (2 if size <= 3 else 4)
 

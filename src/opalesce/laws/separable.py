@@ -1,0 +1,73 @@
+r"""Least squares of laws that are linear in some of their parameters.
+
+For :math:`y = \sum_j \beta_j B_j(x; \theta)` the best coefficients at each theta are a linear problem, so
+that only theta needs a start (variable projection). `basis(theta)` gives the columns B (n, q).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from opalesce.estimate import Estimate
+from opalesce.laws.forms import Floats
+
+Basis = Callable[[Floats], Floats]
+BEST = 3  # starts that are followed to their end
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A fit: `theta` (p,), `coefficients` (q,), weighted sum of squares, and whether theta is at a bound."""
+
+    theta: Floats
+    coefficients: Floats
+    rss: float
+    at_bound: bool
+
+
+def separable(
+    basis: Basis, y: Floats, starts: Floats, bounds: tuple[Floats, Floats], weights: Floats | None = None
+) -> Separable:
+    """Least-squares theta and coefficients, from the best of the starts (S, p); `weights` (n,) count."""
+    root = np.sqrt(np.ones_like(y) if weights is None else weights)
+
+    def project(theta: Floats) -> tuple[Floats, Floats]:
+        columns = basis(theta) * root[:, None]
+        coefficients = np.linalg.lstsq(columns, root * y, rcond=None)[0]
+        return np.asarray(coefficients), np.asarray(columns @ coefficients - root * y)
+
+    def residual(theta: Floats) -> Floats:
+        return project(theta)[1]
+
+    cost = [float((residual(t) ** 2).sum()) for t in starts]
+    ends = [
+        least_squares(
+            residual,
+            starts[i],
+            bounds=bounds,
+            x_scale="jac",
+            ftol=1e-13,
+            xtol=1e-13,
+            gtol=1e-13,
+        )
+        for i in np.argsort(cost)[:BEST]
+    ]
+    best = min(ends, key=lambda e: float(e.cost))
+    edge = np.isclose(best.x, bounds[0], atol=1e-6) | np.isclose(best.x, bounds[1], atol=1e-6)
+    theta = np.asarray(best.x)
+    return Separable(theta, project(theta)[0], 2 * float(best.cost), bool(edge.any()))
+
+
+def interval(value: float, many: Floats, n: int, level: float, method: str, status: str = "") -> Estimate:
+    """An estimate with the central interval of its resampled values, which is made to hold the estimate."""
+    sound = many[np.isfinite(many)]
+    if not len(sound):
+        return Estimate(
+            value, n=n, status=status or "no resample could be fitted", method=method, level=level
+        )
+    low, high = np.quantile(sound, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, min(float(low), value), max(float(high), value), n, status, method, level)
