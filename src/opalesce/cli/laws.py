@@ -100,6 +100,10 @@ def forecast(
     y: Y,
     to: Annotated[str, typer.Option("--to", help="Where to predict; several by commas.")],
     law: Annotated[str, typer.Option("--law", help="auto, or names of laws by commas.")] = "auto",
+    group: Annotated[str | None, typer.Option("--group", help="Column that names the run.")] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="The run to foretell, from the others of --group.")
+    ] = None,
     level: Level = 0.9,
     out: Out = None,
     as_json: AsJson = False,
@@ -109,10 +113,17 @@ def forecast(
 
     if out is not None:
         folder(out)
-    frame = read(table, [x, y])
+    need((group is None) == (run_name is None), "a family", "--group and --run, or neither", "one of them")
+    frame = read(table, [x, y, *([group] if group else [])])
     places = [number(t, "--to") for t in to.split(",") if t.strip()]
     laws: Any = "auto" if law == "auto" else law.split(",")
-    f = run(frame[x], frame[y], to=places, law=laws, level=level)
+    family: Any = None
+    if group is not None:
+        runs = {str(k): rows for k, rows in frame.groupby(group)}
+        need(run_name in runs, f"no run of that name in {group}", ", ".join(runs)[:200], str(run_name))
+        frame = runs.pop(str(run_name))
+        family = {k: (rows[x], rows[y]) for k, rows in runs.items()}
+    f = run(frame[x], frame[y], to=places, law=laws, level=level, family=family)
     document = forecast_document(f)
     if out is not None:
         import numpy as np
@@ -122,7 +133,7 @@ def forecast(
         # the fan between the last point and the farthest target; a procedure without chance: same numbers
         ends = float(frame[x].max()), max(places)
         fan = np.geomspace(*ends, 40).tolist()[1:] if ends[1] > ends[0] else []
-        dense = run(frame[x], frame[y], to=sorted({*fan, *places}), law=laws, level=level)
+        dense = run(frame[x], frame[y], to=sorted({*fan, *places}), law=laws, level=level, family=family)
         weights = ", ".join(f"{k} {w:.2f}" for k, w in f.weights.items() if w >= 0.005)
         said = [*str(f).splitlines(), f"weights: {weights}"]
         figures, title = [forecast_exhibit(dense, x, y, places)], f"Forecast of {y}: {table.name}"
