@@ -17,6 +17,7 @@ from opalesce.laws.forms import Floats
 
 Basis = Callable[[Floats], Floats]
 BEST = 3  # starts that are followed to their end
+TIGHT = 1e-13  # of the search's three tolerances
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,7 @@ def separable(
 
     cost = [float((residual(t) ** 2).sum()) for t in starts]
     ends = [
-        least_squares(
-            residual,
-            starts[i],
-            bounds=bounds,
-            x_scale="jac",
-            ftol=1e-13,
-            xtol=1e-13,
-            gtol=1e-13,
-        )
+        least_squares(residual, starts[i], bounds=bounds, x_scale="jac", ftol=TIGHT, xtol=TIGHT, gtol=TIGHT)
         for i in np.argsort(cost)[:BEST]
     ]
     best = min(ends, key=lambda e: float(e.cost))
