@@ -63,6 +63,27 @@ def test_forecast(curve: Path, capsys):
     assert "a sharp break" in capsys.readouterr().out
 
 
+def test_forecast_from_the_other_runs(tmp_path: Path, capsys):
+    rng = np.random.default_rng(0)
+    x = np.geomspace(10, 1000, 20)
+    rows = ["run,step,loss"]
+    for i in range(5):
+        kept = x[:14] if i == 0 else x
+        rows += [f"r{i},{t},{(2 + i) * t ** -(0.1 + 0.02 * i) * np.exp(0.01 * rng.normal())}" for t in kept]
+    table = tmp_path / "runs.csv"
+    table.write_text("\n".join(rows))
+    line = ["forecast", str(table), "--x", "step", "--y", "loss", "--to", "1000", "--group", "run"]
+    assert main([*line, "--run", "r0", "--json", "--out", str(tmp_path / "page")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (row,) = found["rows"]
+    assert row["lower"] < 2 * 1000**-0.1 < row["upper"]
+    assert found["weights"] == {"family": 1.0}
+    assert main([*line, "--run", "r9"]) != 0
+    assert "r0, r1" in capsys.readouterr().err
+    assert main(line) != 0
+    assert "--group and --run" in capsys.readouterr().err
+
+
 def test_allocate(runs: Path, capsys):
     assert main(["allocate", str(runs), "--compute", "1e21", "--c", "C", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]

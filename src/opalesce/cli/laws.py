@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,10 +130,11 @@ def forecast(
 
         from opalesce.report.law_panels import forecast_exhibit
 
-        # the fan between the last point and the farthest target; a procedure without chance: same numbers
+        # the fan between the last point and the farthest target, with the back-test of the targets asked for
         ends = float(frame[x].max()), max(places)
         fan = np.geomspace(*ends, 40).tolist()[1:] if ends[1] > ends[0] else []
         dense = run(frame[x], frame[y], to=sorted({*fan, *places}), law=laws, level=level, family=family)
+        dense = replace(dense, coverage=f.coverage, tested=f.tested)
         weights = ", ".join(f"{k} {w:.2f}" for k, w in f.weights.items() if w >= 0.005)
         said = [*str(f).splitlines(), f"weights: {weights}"]
         figures, title = [forecast_exhibit(dense, x, y, places)], f"Forecast of {y}: {table.name}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from opalesce.transitions.mirage import TaskVerdict
 
 WORDS = ("real", "metric artefact", "cannot tell")
-FORECAST_CITES = ("alabdulmohsin2022revisiting", "caballero2023broken")
+FORECAST_CITES = ("alabdulmohsin2022revisiting", "caballero2023broken", "kennedy2001bayesian")
 MIRAGE_CITES = ("schaeffer2023mirage",)
 
 
