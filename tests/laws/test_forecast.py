@@ -109,6 +109,16 @@ def test_a_law_that_holds_is_surer_than_one_that_does_not():
     assert abs(good.mean[0] - np.log(0.2 + 2.0 * 2e4**-0.4)) < 3 * good.sd[0]
 
 
+def test_a_local_trend_goes_on_from_the_last_point_and_fades():
+    u = np.linspace(0, 6, 40)
+    v = 1.0 - 0.3 * u
+    told = tell(None, u, v, np.array([6.05, 9.0, 40.0]), 1e-3, np.ones(40))
+    assert told.mean[0] == pytest.approx(v[-1] - 0.3 * 0.05, abs=2e-3)
+    # the slope fades as exp(-h / 3): the mean ends 3 x 0.3 lower, and its doubt grows without end
+    assert told.mean[2] == pytest.approx(v[-1] - 0.9, abs=0.1)
+    assert told.sd[0] < told.sd[1] < told.sd[2]
+
+
 def test_many_points_are_averaged_and_few_are_not():
     u = np.sort(np.random.default_rng(4).uniform(0, 9, 5000))
     a, b, counts = condense(u, 2 * u)
