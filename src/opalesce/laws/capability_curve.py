@@ -1,333 +1,282 @@
-r"""Accuracy over scale, with chance, a ceiling, and the likelihood of counts.
-
-.. math:: q(x) = c + (t - c)\,s(x),\qquad
-          s = S\!\left(\frac{\ln x - \ln x_c}{w}\right)\ \text{logistic},\quad
-          \frac{x^k}{x^k + x_c^k}\ \text{Hill},\quad
-          1 - e^{-(x/x_c)^k}\ \text{Weibull}
-
-Hill in x is the logistic in ln x with w = 1/k. The successes of n trials are binomial, or beta-binomial with
-a correlation rho between the trials of one point.
-"""
+"""Accuracy against scale with the noise of counts: where it rises, how wide, and whether it is a step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import betaln, expit, gammaln, logit, xlog1py, xlogy
 from scipy.stats import chi2
 
 from opalesce.errors import InputError
 from opalesce.estimate import Estimate
+from opalesce.laws.capability_shapes import Curve, width
 from opalesce.laws.data import numbers
 from opalesce.laws.fit import Prediction, check_level
 from opalesce.laws.forms import Floats
+from opalesce.laws.likelihood import RHO, counts_of, labels_of, simulate
+from opalesce.laws.separable import interval
 
-Shape = Literal["logistic", "hill", "weibull"]
-Likelihood = Literal["binomial", "beta-binomial"]
-Curve = Callable[[Floats, Floats], Floats]  # internal parameters (S, p) and centred ln x (n,) to rates (S, n)
-DECADES = {  # 10-90 % width in decades, in units of w (of 1/k)
-    "logistic": 2 * np.log(9) / np.log(10),
-    "hill": 2 * np.log(9) / np.log(10),
-    "weibull": np.log(np.log(10) / np.log(10 / 9)) / np.log(10),
-}
-LOOSE = 30.0  # bound of every internal parameter: centred logs and logits
-STEP = 1e-7  # of the forward differences, all parameters in one call
-EDGE = 1e-9  # rates stay this far from 0 and 1, where a count of the other kind has no likelihood
+SIZE = 0.05  # of the test that chooses beta-binomial counts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A curve against a simpler one.
+
+    `difference` of the log-likelihoods (curve minus `against`), its p-value by a parametric bootstrap under
+    `against`, and the differences of the simulated curves `null` (draws,).
+    """
+
+    against: str
+    difference: float
+    p: float
+    null: Floats = field(repr=False)
 
 
 @dataclass(frozen=True)
 class CapabilityCurve:
-    """A fitted curve of accuracies.
+    """A rate of success as a function of x.
 
     Attributes
     ----------
-    shape, likelihood : str
     params : dict of str to float
-        x_c, w (logistic) or k, chance, top, and rho of a beta-binomial.
+        x_c (unit of x), w (nats of x) or k = 1/w, chance, top.
     intervals : dict of str to Estimate
-        The same, and `width`, decades of x between 10 and 90 % of the rise.
+        The fitted ones of them.
+    width : Estimate
+        Decades of x from 10 to 90 % of the step.
+    overdispersion : Estimate
+        rho of the beta-binomial; zero, without interval, for binomial counts.
     log_likelihood, aic : float
+        At the best optimum, constants of the counts included.
+    likelihood : str
+        binomial or beta-binomial; `dispersion_p` is the p-value of rho = 0 (NaN where it was not tested).
     resolution : float
-        The smallest step of a score, one over the largest number of trials.
-    p_overdispersed : float
-        Of the likelihood ratio of beta-binomial against binomial, half its chi-square tail (rho lies at its
-        bound under the null; self1987asymptotic, case 5).
+        1 / n of the smallest test: a rate cannot be told from zero below it.
     """
 
-    shape: Shape
-    likelihood: Likelihood
+    shape: str
     params: dict[str, float]
     intervals: dict[str, Estimate]
+    width: Estimate
+    overdispersion: Estimate
     log_likelihood: float
     aic: float
+    likelihood: str
+    dispersion_p: float
     resolution: float
-    p_overdispersed: float
+    level: float
+    curve: Curve = field(repr=False)
     theta: Floats = field(repr=False)
     draws: Floats = field(repr=False)
-    rate: Curve = field(repr=False)
+    data: tuple[Floats, Floats, Floats] = field(repr=False)
     centre: float = field(repr=False)
-    counts: tuple[Floats, Floats, Floats] = field(repr=False)
     seed: int = 0
 
-    def predict(self, x: ArrayLike, level: float = 0.9) -> Prediction:
-        """Rate at x with the band of the resampled curves; the scatter of counts is not in it.
+    def predict(self, x: ArrayLike, level: float | None = None) -> Prediction:
+        """Rate of success at x and its band from the resampled curves; the noise of a test is not in it.
 
         Raises
         ------
         InputError
             x that is not positive and finite, or a level outside (0, 1).
         """
+        level = self.level if level is None else level
         check_level(level)
         u = np.log(numbers(np.atleast_1d(x), "x")) - self.centre
-        middle = self.rate(self.theta[None], u)[0]
+        middle = self._rates(self.theta[None], u)[0]
         if not len(self.draws):
             return Prediction(middle, middle * np.nan, middle * np.nan, level)
-        low, high = np.quantile(self.rate(self.draws, u), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = np.quantile(self._rates(self.draws, u), [(1 - level) / 2, (1 + level) / 2], axis=0)
         return Prediction(middle, np.minimum(low, middle), np.maximum(high, middle), level)
 
-    def compare(self, draws: int = 199) -> dict[str, tuple[float, float]]:
-        r"""Gain in log likelihood over a constant rate and over the smooth curve of L independent tokens,
-        :math:`q = c + (1 - c)\,e^{-L (x_0/x)^{\alpha}}`, each with its p-value.
+    def compare(
+        self,
+        against: Literal["constant", "smooth"] = "constant",
+        *,
+        draws: int = 199,
+        seed: int | None = None,
+    ) -> Comparison:
+        r"""Log-likelihood of this curve minus that of a simpler one, and its p-value.
 
-        p by a parametric bootstrap: counts drawn from the fitted rival, both refitted; the place of a rise is
-        not identified under a constant, so that a chi-square is wrong. A small p refuses the rival.
+        "constant" is one rate for all x. "smooth" is a product of L token probabilities with a power law,
+        :math:`q = c + (1 - c)\,e^{-L (x_0/x)^\alpha}` (schaeffer2023mirage), in which L and x_0 are one
+        parameter; chance c is fixed or fitted as in this curve, and the top is 1. Counts are simulated from
+        the fitted simpler curve, with its own overdispersion, and both are fitted anew: the place of the step
+        is not identified under a constant, and the smooth curve is not nested, so that no chi-squared law
+        holds.
+        A small p says that the simpler curve does not give such differences. It is not the chance that this
+        curve is true. Counts of one run are taken as independent given the curve, with or without groups.
 
-        Source: schaeffer2023mirage, sec. 2, for the smooth curve (L and x_0 enter as one parameter).
+        Raises
+        ------
+        InputError
+            Another name, or fewer than 19 draws.
+
+        Source: cox1962further for models that are not nested.
         """
-        u, k, n = self.counts
-        chance = self.params["chance"]
-
-        def flat(t: Floats, v: Floats) -> Floats:
-            return np.asarray(np.broadcast_to(expit(t[:, :1]), (len(t), len(v))))
-
-        def tokens(t: Floats, v: Floats) -> Floats:
-            return np.asarray(
-                chance + (1 - chance) * np.exp(-np.exp(np.clip(t[:, :1] - t[:, 1:2] * v, -50.0, 50.0)))
+        if against not in ("constant", "smooth") or draws < 19:
+            raise InputError(
+                "no such comparison",
+                expected="constant or smooth, 19 draws or more",
+                got=f"{against!r}, {draws}",
             )
+        u, k, n = self.data
+        null = Curve(against, self.curve.chance, 1.0, self.curve.beta)
+        theta, value = null.fit(u, k[None], n)
+        q = np.clip(null.rates(theta[:, : theta.shape[1] - null.beta], u)[0][0], 0, 1)
+        rho = _unbiased(float(np.exp(theta[0, -1])), len(n), len(null.names)) if null.beta else 0.0
+        rng = np.random.default_rng([self.seed if seed is None else seed, 2])
+        counts = simulate(n, np.clip(q, 1e-9, 1 - 1e-9), rho, rng, draws)
+        simulated = self.curve.fit(u, counts, n)[1] - null.fit(u, counts, n)[1]
+        difference = self.log_likelihood - float(value[0])
+        # equal up to the tolerance of the fits counts as equal: curves without any success tie
+        p = (1 + int((simulated >= difference - 1e-5).sum())) / (1 + draws)
+        return Comparison(against, difference, p, simulated)
 
-        mean = float(np.clip(k.sum() / n.sum(), 1e-3, 1 - 1e-3))
-        rivals: dict[str, tuple[Curve, Floats]] = {
-            "constant": (flat, np.array([[logit(mean)]])),
-            "p^L": (tokens, np.array([[a, b] for a in (-1.0, 1.0, 3.0) for b in (0.1, 0.5, 1.5)])),
-        }
-        out = {}
-        over = self.likelihood == "beta-binomial"
-        for i, (name, (rival, starts)) in enumerate(rivals.items()):
-            null = _maximise(rival, u, k, n, starts, over)
-            gain = self.log_likelihood - null.value
-            rng = np.random.default_rng([self.seed, 2, i])
-            beyond = 0
-            for _ in range(draws):
-                drawn = _draw(rival(null.theta[None], u)[0], n, null.rho, rng)
-                low = _maximise(rival, u, drawn, n, null.theta[None], over)
-                high = _maximise(self.rate, u, drawn, n, _moved(self.theta, u), over)
-                beyond += high.value - low.value >= gain
-            out[name] = (gain, (1 + beyond) / (1 + draws))
-        return out
+    def _rates(self, theta: Floats, u: Floats) -> Floats:
+        return self.curve.rates(theta[:, : theta.shape[1] - self.curve.beta], u)[0]
 
 
 def capability_curve(
-    x: ArrayLike, successes: ArrayLike, trials: ArrayLike, *, shape: Shape = "logistic",
-    chance: float | None = 0.0, top: float | None = None,
-    likelihood: Literal["binomial", "beta-binomial", "auto"] = "auto", groups: Any = None,
+    x: ArrayLike, successes: ArrayLike, trials: ArrayLike, *, shape: str = "logistic",
+    chance: float | None = 0.0, top: float | None = None, likelihood: str = "binomial", groups: Any = None,
     level: float = 0.9, seed: int = 0, draws: int = 200,
 ) -> CapabilityCurve:  # fmt: skip
-    """Fit a rise from chance to a ceiling by maximum likelihood of counts.
+    r"""Fit a rising rate of success by maximum likelihood of its counts.
+
+    .. math:: k_i \sim \mathrm{Bin}(n_i, q(x_i)),\qquad q(x) = c + (t - c)\,s(x)
+
+    with chance c, top t and s one of: logistic :math:`S((\ln x - \ln x_c)/w)`; hill
+    :math:`x^k/(x^k + x_c^k)`, the same curve with k = 1/w; weibull :math:`1 - e^{-(x/x_c)^k}`. The curve
+    rises: fit an error rate as successes = trials - errors.
 
     Parameters
     ----------
     x : array_like (n,)
-        Scale: parameters, tokens, FLOP; positive.
+        Scale, positive: compute, parameters, tokens, steps.
     successes, trials : array_like (n,)
-        Right answers and questions of each point.
-    shape : "logistic", "hill" or "weibull"
+        Whole numbers, 0 <= successes <= trials.
+    shape : {"logistic", "weibull", "hill"}
     chance, top : float or None
-        Rates far below and far above the rise; None fits them.
-    likelihood : "binomial", "beta-binomial" or "auto"
-        "auto" takes the beta-binomial where it is better at 5 %.
-    groups : array_like, optional
-        The run of each point: intervals then resample runs. Otherwise they come from counts drawn from the
-        fitted curve.
+        Rates far below and far above the step; None fits them.
+    likelihood : {"binomial", "beta-binomial", "auto"}
+        Beta-binomial counts share one overdispersion rho: their variance is 1 + (n - 1) rho times that of
+        binomial ones. "auto" takes them when they win by a likelihood ratio at 5 %, with its boundary law
+        :math:`\frac12\chi^2_0 + \frac12\chi^2_1` (self1987asymptotic).
+    groups : array_like (n,), optional
+        The run of each point. Then intervals come from a bootstrap over runs; without, from counts simulated
+        around the fitted curve.
     level, seed, draws
-        Of the bootstrap.
+        Of the intervals. Their counts are simulated with rho times m/(m - P), for m points and P parameters:
+        the maximum of the likelihood is too small by about that. The interval of rho is that of the ratio
+        of simulated to fitted values.
 
     Raises
     ------
     InputError
-        Counts that are not 0 <= successes <= trials, fewer than four points, rates outside 0 to 1, or an
-        unknown shape or likelihood.
+        Counts that are no counts, fewer different x than four or than parameters, chance and top out of
+        order, unknown names, beta-binomial counts of one trial each, or fewer than two groups.
 
-    Reconstruction: the combination of chance, ceiling and counts; the shapes are textbook ones.
+    Source: reconstruction; the curve of wei2022emergent read as counts. No published code fits it.
     """
     check_level(level)
-    if shape not in DECADES or likelihood not in ("binomial", "beta-binomial", "auto"):
-        known = "logistic, hill, weibull; binomial, beta-binomial, auto"
-        raise InputError("a curve of accuracies", expected=known, got=f"{shape}; {likelihood}")
-    u, k, n = _counts(x, successes, trials)
-    for name, rate in (("chance", chance), ("top", top)):
-        if rate is not None and not 0 <= rate <= 1:
-            raise InputError(f"{name} is a rate", expected="0 to 1", got=str(rate))
-    if chance is not None and top is not None and chance >= top:
-        raise InputError("a rise", expected="chance below top", got=f"{chance} and {top}")
-    centre = float(u.mean())
-    u = u - centre
-    curve = _curve(shape, chance, top)
-    best = _maximise(curve, u, k, n, _grid(u, chance, top), over=False)
-    loose = _maximise(curve, u, k, n, _moved(best.theta, u), over=True)
-    p_over = float(0.5 * chi2.sf(max(0.0, 2 * (loose.value - best.value)), 1))
-    over = likelihood == "beta-binomial" or (likelihood == "auto" and p_over < 0.05)
-    best = loose if over else best
-    rng = np.random.default_rng([seed, 0])
-    labels = None if groups is None else np.unique(np.asarray(groups).astype(str), return_inverse=True)[1]
-    if labels is not None and (len(labels) != len(u) or labels.max() < 1):
+    if shape not in ("logistic", "weibull", "hill"):
+        raise InputError("no such shape", expected="logistic, weibull or hill", got=repr(shape))
+    if likelihood not in ("binomial", "beta-binomial", "auto"):
         raise InputError(
-            "groups name the run of each point", expected=f"{len(u)} labels, two runs or more",
-            got=str(len(labels)),
-        )  # fmt: skip
-    again = []
-    for _ in range(draws):
-        if labels is None:
-            drawn, rows = _draw(curve(best.theta[None], u)[0], n, best.rho, rng), np.arange(len(u))
-        else:
-            picked = rng.integers(labels.max() + 1, size=labels.max() + 1)
-            rows = np.concatenate([np.flatnonzero(labels == g) for g in picked])
-            drawn = k[rows]
-        again.append(_maximise(curve, u[rows], drawn, n[rows], best.theta[None], over))
-    many = np.array([b.theta for b in again]).reshape(-1, len(best.theta))
-    names = ["x_c", "w" if shape == "logistic" else "k", "chance", "top", *(["rho"] if over else []), "width"]
-    values = _natural([best], shape, chance, top, centre)
-    table = _natural(again, shape, chance, top, centre)
-    how = f"bootstrap over {'runs' if labels is not None else 'counts drawn from the curve'}, {draws} draws"
-    intervals = {}
-    for i, name in enumerate(names):
-        low, high = (
-            np.quantile(table[:, i], [(1 - level) / 2, (1 + level) / 2]) if draws else (np.nan, np.nan)
+            "no such likelihood", expected="binomial, beta-binomial or auto", got=repr(likelihood)
         )
-        v = float(values[0, i])
-        inside = (min(float(low), v), max(float(high), v)) if draws else (-np.inf, np.inf)
-        status = "" if draws else "no interval was asked for"
-        intervals[name] = Estimate(v, *inside, len(u), status, how, level)
-    params = {name: float(v) for name, v in zip(names[:-1], values[0], strict=False)}
+    if not 0 <= (0.0 if chance is None else chance) < (1.0 if top is None else top) <= 1:
+        raise InputError("chance and top", expected="0 <= chance < top <= 1", got=f"{chance}, {top}")
+    v, k, n = counts_of(x, successes, trials)
+    curve = Curve(shape, chance, top, likelihood == "beta-binomial")
+    need = max(4, len(curve.names))
+    if len(np.unique(v)) < need:
+        got = str(len(np.unique(v)))
+        raise InputError("too few different x for this curve", expected=f"{need} or more", got=got)
+    if n.max() < 2 and likelihood == "beta-binomial":
+        raise InputError(
+            "one trial a point tells nothing of overdispersion", expected="two trials or more", got="1",
+            fix="likelihood='binomial'",
+        )  # fmt: skip
+    labels = labels_of(groups, len(v))
+    centre = float(np.log(v).mean())
+    u = np.log(v) - centre
+    theta, value = curve.fit(u, k[None], n)
+    dispersion_p = np.nan
+    if likelihood == "auto" and n.max() > 1:
+        wide = Curve(shape, chance, top, True)
+        other, higher = wide.fit(u, k[None], n)
+        ratio = max(2 * float(higher[0] - value[0]), 0.0)
+        dispersion_p = float(chi2.sf(ratio, 1)) / 2 if ratio > 0 else 1.0
+        if dispersion_p < SIZE:
+            curve, theta, value = wide, other, higher
+    rng = np.random.default_rng([seed, 1])
+    rho = float(np.exp(theta[0, -1])) if curve.beta else 0.0
+    full = _unbiased(rho, len(v), len(curve.names))
+    many = np.empty((0, theta.shape[1]))
+    if draws > 0 and labels is None:
+        q = np.clip(curve.rates(theta[:, : theta.shape[1] - curve.beta], u)[0][0], 0, 1)
+        counts = simulate(n, np.clip(q, 1e-9, 1 - 1e-9), full, rng, draws)
+        many, _ = curve.fit(u, counts, n, near=theta[0])
+    elif draws > 0 and labels is not None:
+        runs = int(labels.max()) + 1
+        weights = rng.multinomial(runs, np.full(runs, 1 / runs), size=draws)[:, labels].astype(float)
+        many, _ = curve.fit(u, np.tile(k, (draws, 1)), n, weights, near=theta[0])
+    how = "parametric bootstrap of the counts" if labels is None else "bootstrap over runs"
+    names, best, table = _reported(curve, theta, many, centre)
+    status = _status(curve, theta[0], u, k, n)
+    points = len(v) if labels is None else int(labels.max()) + 1
+    found = {a: interval(best[a], table[a], points, level, how, status.get(a, "")) for a in names}
+    wide_now = float(width(shape, np.exp(theta[0, 1])))
+    spread = interval(wide_now, width(shape, np.exp(many[:, 1])), points, level, how, status.get("width", ""))
+    over = Estimate(0.0, n=points, method="binomial counts", level=level)
+    if curve.beta:
+        seen = np.exp(many[:, -1])
+        if labels is None:
+            seen = np.minimum(rho * full / seen, 1.0)
+        over = interval(rho, seen, points, level, how, status.get("rho", ""))
+    ends = {"chance": chance, "top": top}
+    params = {a: best[a] for a in names} | {a: float(e) for a, e in ends.items() if e is not None}
     return CapabilityCurve(
-        shape, "beta-binomial" if over else "binomial", params, intervals, best.value,
-        2 * (len(best.theta) + over) - 2 * best.value, 1.0 / float(n.max()), p_over, best.theta, many, curve,
-        centre, (u, k, n), seed,
+        shape, params, found, spread, over, float(value[0]), 2 * (len(curve.names) - float(value[0])),
+        "beta-binomial" if curve.beta else "binomial", dispersion_p, float(1 / n.min()), level, curve,
+        theta[0], many, (u, k, n), centre, seed,
     )  # fmt: skip
 
 
-def log_likelihood(q: Floats, k: Floats, n: Floats, rho: Floats | float | None = None) -> Floats:
-    r"""Log probability of k of n successes (m,) at rates q (..., m): binomial, or beta-binomial with
-    :math:`a = q(1-\rho)/\rho,\ b = (1-q)(1-\rho)/\rho`, whose variance is
-    :math:`nq(1-q)(1 + (n-1)\rho)`."""
-    ways = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    q = np.clip(q, EDGE, 1 - EDGE)
-    if rho is None:
-        return np.asarray((ways + xlogy(k, q) + xlog1py(n - k, -q)).sum(axis=-1))
-    a, b = q * (1 - rho) / rho, (1 - q) * (1 - rho) / rho
-    return np.asarray((ways + betaln(k + a, n - k + b) - betaln(a, b)).sum(axis=-1))
+def _unbiased(rho: float, points: int, parameters: int) -> float:
+    """Overdispersion to simulate with: the fitted one is too small by the degrees of freedom spent."""
+    return min(rho * points / max(points - parameters, 1), RHO[1])
 
 
-def _counts(x: ArrayLike, successes: ArrayLike, trials: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    u = np.log(numbers(x, "x"))
-    k, n = np.asarray(successes, float), np.asarray(trials, float)
-    if not (k.shape == n.shape == u.shape) or len(u) < 4 or np.ptp(u) == 0:
-        got = f"{u.shape}, {k.shape}, {n.shape}"
-        raise InputError("counts at four or more different x", expected="equal lengths", got=got)
-    if not ((k >= 0) & (k <= n) & (n >= 1) & (k == np.round(k)) & (n == np.round(n))).all():
-        raise InputError(
-            "counts of right answers", expected="whole numbers, 0 <= successes <= trials", got="others",
-            fix="round(accuracy * trials)",
-        )  # fmt: skip
-    return u, k, n
+def _reported(
+    curve: Curve, theta: Floats, many: Floats, centre: float
+) -> tuple[list[str], dict[str, float], dict[str, Floats]]:
+    """Names, best values and draws of what is reported."""
+    rows = np.concatenate([theta, many])
+    log_w = rows[:, 1]
+    columns = {"x_c": np.exp(rows[:, 0] + centre)}
+    columns |= {"w": np.exp(log_w)} if curve.shape == "logistic" else {"k": np.exp(-log_w)}
+    columns |= {a: rows[:, i] for i, a in enumerate(curve.names) if a in ("chance", "top")}
+    return list(columns), {a: float(c[0]) for a, c in columns.items()}, {a: c[1:] for a, c in columns.items()}
 
 
-def _curve(shape: Shape, chance: float | None, top: float | None) -> Curve:
-    """Rates of (ln x_c, ln w, then logits of a free chance and of a free share of the room above it)."""
-
-    def rate(t: Floats, u: Floats) -> Floats:
-        s = np.clip((u - t[:, :1]) * np.exp(-t[:, 1:2]), -500.0, 500.0)
-        rise = -np.expm1(-np.exp(np.minimum(s, 50.0))) if shape == "weibull" else expit(s)
-        low, high = (e[:, None] for e in _ends(t, chance, top))
-        return np.asarray(low + (high - low) * rise)
-
-    return rate
-
-
-def _ends(t: Floats, chance: float | None, top: float | None) -> tuple[Floats, Floats]:
-    at = 2
-    if chance is None:
-        low, at = expit(t[:, at]) * (1.0 if top is None else top), at + 1
-    else:
-        low = np.full(len(t), chance)
-    high = np.full(len(t), top) if top is not None else low + (1 - low) * expit(t[:, at])
-    return low, high
-
-
-def _grid(u: Floats, chance: float | None, top: float | None) -> Floats:
-    more = [[], [-2.0]][chance is None], [[], [2.0]][top is None]
-    places = [*(u.min() + np.ptp(u) * np.array([0.1, 0.3, 0.5, 0.7, 0.9])), u.max() + 1.0]
-    return np.array([[c, np.log(w), *more[0], *more[1]] for c in places for w in (0.1, 0.4, 1.2)])
-
-
-def _moved(theta: Floats, u: Floats) -> Floats:
-    """A fit, and the same with its rise elsewhere: starts of a refit."""
-    out = np.tile(theta, (4, 1))
-    out[1:, 0] = u.min() + np.ptp(u) * np.array([0.25, 0.5, 0.75])
+def _status(curve: Curve, theta: Floats, u: Floats, k: Floats, n: Floats) -> dict[str, str]:
+    """Complaints about parameters that the data do not bound."""
+    low, high = curve.bounds(u, k[None], n)
+    out = {}
+    if not u.min() <= theta[0] <= u.max():
+        out["x_c"] = "the step lies outside the x of the data: its place is an extrapolation"
+    if theta[1] <= low[0, 1] + 1e-6:
+        text = "the step is narrower than the spacing of x: only an upper end of its width is known"
+        out |= dict.fromkeys(("w", "k", "width"), text)
+    if theta[1] >= high[0, 1] - 1e-6:
+        text = "the step is wider than the x of the data: only a lower end of its width is known"
+        out |= dict.fromkeys(("w", "k", "width"), text)
+    if curve.beta and theta[-1] <= np.log(RHO[0]) + 1e-6:
+        out["rho"] = "no overdispersion seen"
     return out
-
-
-class Best(NamedTuple):
-    """Internal parameters, rho of a beta-binomial, log likelihood."""
-
-    theta: Floats
-    rho: float | None
-    value: float
-
-
-def _maximise(curve: Curve, u: Floats, k: Floats, n: Floats, starts: Floats, over: bool) -> Best:
-    """The best end of the two best starts (S, p)."""
-    if over:
-        starts = np.vstack([np.column_stack([starts, np.full(len(starts), logit(r))]) for r in (0.003, 0.05)])
-    size = starts.shape[1] - int(over)
-
-    def cost(t: Floats) -> Floats:
-        rho = expit(t[:, -1:]) if over else None
-        return -log_likelihood(curve(t[:, :size], u), k, n, rho) / len(u)
-
-    steps = np.vstack([np.zeros(starts.shape[1]), STEP * np.eye(starts.shape[1])])
-
-    def slopes(t: Floats) -> tuple[float, Floats]:
-        values = cost(t + steps)
-        return float(values[0]), np.asarray((values[1:] - values[0]) / STEP)
-
-    limits = [(-LOOSE, LOOSE)] * size + [(float(logit(1e-7)), float(logit(0.95)))] * int(over)
-    first = np.argsort(cost(starts))[:2]
-    ends = [minimize(slopes, starts[i], jac=True, method="L-BFGS-B", bounds=limits) for i in first]
-    end = min(ends, key=lambda e: float(e.fun))
-    rho = float(expit(end.x[-1])) if over else None
-    return Best(np.asarray(end.x[:size]), rho, -float(end.fun) * len(u))
-
-
-def _draw(q: Floats, n: Floats, rho: float | None, rng: np.random.Generator) -> Floats:
-    if rho is not None:
-        q = rng.beta(*(np.clip(s, EDGE, 1 - EDGE) * (1 - rho) / rho for s in (q, 1 - q)))
-    return rng.binomial(n.astype(int), np.clip(q, 0.0, 1.0)).astype(float)
-
-
-def _natural(
-    fits: list[Best], shape: Shape, chance: float | None, top: float | None, centre: float
-) -> Floats:
-    """x_c, w or k, chance, top, rho if there is one, and the 10-90 % width in decades: (S, 5 or 6)."""
-    if not fits:
-        return np.zeros((0, 6))
-    t = np.array([f.theta for f in fits])
-    low, high = _ends(t, chance, top)
-    w = np.exp(t[:, 1])
-    rho = [] if fits[0].rho is None else [np.array([f.rho for f in fits], float)]
-    steep = w if shape == "logistic" else 1 / w
-    return np.stack([np.exp(t[:, 0] + centre), steep, low, high, *rho, DECADES[shape] * w], axis=1)
