@@ -55,12 +55,27 @@ def separable(
     return Separable(theta, project(theta)[0], 2 * float(best.cost), bool(edge.any()))
 
 
+def residual_draws(
+    basis: Basis,
+    y: Floats,
+    fit: Separable,
+    bounds: tuple[Floats, Floats],
+    rng: np.random.Generator,
+    draws: int,
+) -> list[Separable]:
+    """Refits to the fitted curve plus its own residuals, redrawn and widened for the parameters spent."""
+    curve = basis(fit.theta) @ fit.coefficients
+    spent = len(fit.theta) + len(fit.coefficients)
+    residual = (y - curve) * np.sqrt(len(y) / max(len(y) - spent, 1))
+    at = np.clip(fit.theta, bounds[0] + 1e-9, bounds[1] - 1e-9)[None]
+    return [separable(basis, curve + rng.choice(residual, len(y)), at, bounds) for _ in range(draws)]
+
+
 def interval(value: float, many: Floats, n: int, level: float, method: str, status: str = "") -> Estimate:
     """An estimate with the central interval of its resampled values, which is made to hold the estimate."""
     sound = many[np.isfinite(many)]
     if not len(sound):
-        return Estimate(
-            value, n=n, status=status or "no resample could be fitted", method=method, level=level
-        )
+        none = "no resample could be fitted" if len(many) else ""
+        return Estimate(value, n=n, status=status or none, method=method, level=level)
     low, high = np.quantile(sound, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, min(float(low), value), max(float(high), value), n, status, method, level)
