@@ -20,7 +20,8 @@ from opalesce.laws.forms import FLOOR, Broken, Floats
 
 PLACES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85)  # of a new break, as shares of the span of ln x
 WIDTHS, CHANGES = (0.1, 0.5), (-0.5, 0.5, 2.0)
-RANKED, KEPT, POLISHED = 8, 3, 40  # steps for all starts; starts kept for each curve, and their steps
+BELOW = 0.1  # in ln y, of a limit that a start puts under the data
+RANKED, KEPT, POLISHED = 16, 3, 40  # steps for all starts; starts kept for each curve, and their steps
 ROWS = 20_000  # rows of one batch: bounds the memory
 
 
@@ -181,7 +182,8 @@ def _plain(law: Broken, u: Floats, curves: Floats) -> Floats:
 
 def _with_break(law: Broken, u: Floats, curves: Floats, theta: Floats) -> Floats:
     """Starts (B, K, P) of a law from optima (B, P - 3) of the one below: the optimum itself (a change of
-    slope of zero, so that a break more never fits worse), and breaks on a grid, with and without the limit.
+    slope of zero, so that a break more never fits worse), and breaks on a grid, with that optimum's limit,
+    without one, and with one just below the data.
     """
     places = u.min() + np.array(PLACES) * np.ptp(u)
     breaks = [(c, d, np.log(f)) for c in CHANGES for d in places for f in WIDTHS]
@@ -190,9 +192,11 @@ def _with_break(law: Broken, u: Floats, curves: Floats, theta: Floats) -> Floats
         [np.repeat(theta[:, None], len(rows), 1), np.broadcast_to(rows, (len(theta), *rows.shape))], axis=2
     )
     if law.offset:
-        free = out[:, 1:].copy()
+        # the law below may have lost its limit to a late drop, so that its optimum alone is no guide
+        free, close = out[:, 1:].copy(), out[:, 1:].copy()
         free[..., 0] = FLOOR
-        out = np.concatenate([out, free], axis=1)
+        close[..., 0] = curves.min(axis=1, keepdims=True) - BELOW
+        out = np.concatenate([out, free, close], axis=1)
     k = int(law.offset)
     values = law.log_value(out.reshape(-1, out.shape[2]), u)[0].reshape(*out.shape[:2], -1)
     # the new break turns the law about the middle of the data
