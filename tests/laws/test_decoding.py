@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from opalesce.errors import InputError
-from opalesce.laws.decoding import _holm, decoding
+from opalesce.laws.decoding import decoding
 
 X = np.geomspace(1, 1e4, 12)
 ITEMS, N, K = 400, 20, 4
@@ -117,11 +117,6 @@ def test_order_of_models_does_not_matter(smooth):
     for name, r in flipped.readings.items():
         np.testing.assert_allclose(r.error, smooth[0].readings[name].error)
         assert r.p == smooth[0].readings[name].p
-
-
-def test_holm():
-    got = _holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.9})
-    assert got == pytest.approx({"a": 0.04, "c": 0.09, "b": 0.09, "d": 0.9})
 
 
 def test_bad_input():

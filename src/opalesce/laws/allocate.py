@@ -15,6 +15,7 @@ from opalesce.estimate import Estimate
 from opalesce.laws.data import numbers
 from opalesce.laws.fit import Fit, check_level, fit
 from opalesce.laws.forms import Floats
+from opalesce.laws.spread import interval
 
 FINE = 4001  # places at which a spline is searched for its minimum
 FLOPS = 6.0  # per parameter and token, C = 6 N D
@@ -101,14 +102,9 @@ def allocate(
     lost = int((~sound).sum())
     status = f"{lost} of {len(many)} resamples have no optimum inside" if lost else ""
     largest = float((FLOPS * np.exp(f.data.u.sum(axis=0))).max())
-    tail = [(1 - level) / 2, (1 + level) / 2]
 
     def estimate(value: float, values: Floats) -> Estimate:
-        low, high = np.quantile(values, tail)
-        return Estimate(
-            value, min(float(low), value), max(float(high), value), f.diagnostics["n"], status,
-            f.diagnostics["intervals"], level,
-        )  # fmt: skip
+        return interval(value, values, f.diagnostics["n"], level, f.diagnostics["intervals"], status)
 
     out = []
     for c in budgets.tolist():
@@ -196,16 +192,7 @@ def isoflop(
         pick = rng.integers(len(u), size=len(u))
         if np.ptp(u[pick]) > 0:
             slopes.append(np.polyfit(u[pick], v[pick], 1)[0])
-    low, high = np.quantile(slopes, [(1 - level) / 2, (1 + level) / 2])
-    exponent = Estimate(
-        float(slope),
-        min(float(low), slope),
-        max(float(high), slope),
-        len(u),
-        "",
-        "bootstrap over budgets",
-        level,
-    )
+    exponent = interval(float(slope), np.array(slopes), len(u), level, "bootstrap over budgets")
     return IsoFlop(np.array(budgets), np.exp(v), exponent, float(np.exp(start)), tuple(left))
 
 

@@ -16,7 +16,7 @@ from opalesce.laws.data import numbers
 from opalesce.laws.fit import Prediction, check_level
 from opalesce.laws.forms import Floats
 from opalesce.laws.likelihood import RHO, counts_of, labels_of, simulate
-from opalesce.laws.separable import interval
+from opalesce.laws.spread import interval
 
 SIZE = 0.05  # of the test that chooses beta-binomial counts
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from opalesce.laws.forms import Floats
+from opalesce.laws.forms import RISE, Floats
 from opalesce.laws.likelihood import RHO, maximise
 
 RHO_STARTS = (0.001, 0.05, 0.4)
@@ -28,7 +28,7 @@ def step(shape: str, z: Floats) -> tuple[Floats, Floats]:
 
 def width(shape: str, w: Floats) -> Floats:
     """Decades of x from 10 to 90 % of the step."""
-    nats = 2 * math.log(9) if shape in ("logistic", "hill") else math.log(math.log(10) / -math.log(0.9))
+    nats = RISE if shape in ("logistic", "hill") else math.log(math.log(10) / -math.log(0.9))
     return np.asarray(w * nats / math.log(10))
 
 

@@ -19,6 +19,7 @@ from opalesce.errors import InputError
 from opalesce.laws.breaktest import BreakTest, break_test
 from opalesce.laws.data import numbers
 from opalesce.laws.forms import Floats
+from opalesce.theory.multiple import corrected
 from opalesce.theory.sampling import any_fails, pass_at_k
 
 
@@ -134,7 +135,8 @@ def decoding(
         tests[name] = None
         if np.ptp(mean) > 0:
             tests[name] = break_test(sizes, mean, offset=offset, errors=covariance, draws=draws, seed=seed)
-    ps = _holm({name: 1.0 if t is None else t.p for name, t in tests.items()})
+    holm = corrected([1.0 if t is None else t.p for t in tests.values()])
+    ps = dict(zip(tests, holm.tolist(), strict=True))
     tail = [(1 - level) / 2, (1 + level) / 2]
     readings = {}
     for name, e in errors.items():
@@ -179,15 +181,6 @@ def _logs(e: Floats, member: NDArray[np.int64], step: float) -> tuple[Floats, Fl
     away = (e - e.mean(axis=1, keepdims=True)) / mean[:, None]
     whole = np.stack([np.bincount(member, row) for row in away]) / items  # items of a group move together
     return mean, whole @ whole.T + np.diag((half / mean) ** 2)
-
-
-def _holm(p: dict[str, float]) -> dict[str, float]:
-    """p-values corrected for their number by Holm's steps."""
-    out, most = {}, 0.0
-    for i, name in enumerate(sorted(p, key=lambda name: p[name])):
-        most = max(most, min(1.0, (len(p) - i) * p[name]))
-        out[name] = most
-    return out
 
 
 def _groups(groups: Any, items: int) -> tuple[tuple[Hashable, ...], NDArray[np.int64]]:

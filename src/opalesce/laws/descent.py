@@ -75,7 +75,7 @@ def descend(
         diagonal = np.einsum("spp->sp", hessian)
         diagonal += damp[rows, None] * diagonal + 1e-14 * (1 + diagonal.max(axis=1, keepdims=True))
         diagonal[stuck] = 1.0
-        step = _solve(hessian, gradient)
+        step = solve_rows(hessian, gradient)
         trial = np.clip(now + step, low[rows], high[rows])
         new_value, new_jac = form.log_value(trial, u)
         new_cost = (w[rows] * huber(v - new_value, delta)).sum(axis=1)
@@ -90,7 +90,8 @@ def descend(
     return theta, cost
 
 
-def _solve(hessian: Floats, gradient: Floats) -> Floats:
+def solve_rows(hessian: Floats, gradient: Floats) -> Floats:
+    """Solutions (S, P) of many small systems (S, P, P), (S, P)."""
     try:
         return np.asarray(np.linalg.solve(hessian, gradient[..., None])[..., 0])
     except np.linalg.LinAlgError:  # one singular row must not stop the others

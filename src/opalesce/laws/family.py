@@ -10,12 +10,12 @@ from scipy.stats import t as student
 
 from opalesce.errors import InputError
 from opalesce.laws.forms import Floats
+from opalesce.laws.mixture import BACKTEST
 
 LEAST = 3  # members that a family needs
 POOLED = 2.0  # members that the mean variance over all targets counts for
 PRIOR = 2.0  # members that the model's own width counts for, against those that were left out
 TWIN = 3  # values in common that make two curves one
-BACKTEST = (0.5, 0.8, 0.95)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ A law works on many parameter vectors at once: `theta` has shape (S, P), values 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
+RISE = 2 * math.log(9)  # 10-90 % width of a logistic step, in units of its scale
 FLOOR = -30.0  # log of an offset that no data can tell from zero
 
 

@@ -13,7 +13,8 @@ from opalesce.estimate import Estimate
 from opalesce.laws.data import numbers
 from opalesce.laws.fit import check_level
 from opalesce.laws.forms import Floats
-from opalesce.laws.separable import Basis, interval, residual_draws, separable
+from opalesce.laws.separable import Basis, residual_draws, separable
+from opalesce.laws.spread import interval
 
 
 @dataclass(frozen=True)

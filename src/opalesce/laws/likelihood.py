@@ -16,7 +16,7 @@ from scipy.special import betaln, digamma, gammaln, xlog1py, xlogy
 
 from opalesce.errors import InputError
 from opalesce.laws.data import numbers
-from opalesce.laws.descent import _solve
+from opalesce.laws.descent import solve_rows
 from opalesce.laws.forms import Floats
 
 TINY = 1e-12  # rates are kept so far from 0 and 1
@@ -103,7 +103,7 @@ def maximise(
         diagonal[stuck] = 1.0
         # no step longer than half the box: far out the information is flat and steps are wild
         reach = (edge_high - edge_low) / 2
-        trial = np.clip(now + np.clip(_solve(hessian, gradient), -reach, reach), edge_low, edge_high)
+        trial = np.clip(now + np.clip(solve_rows(hessian, gradient), -reach, reach), edge_low, edge_high)
         new, new_q, new_jac = value(rows, trial)
         better = new > best[rows]
         gain = np.where(better, new - best[rows], 0.0)

@@ -12,7 +12,8 @@ from opalesce.estimate import Estimate
 from opalesce.laws.data import numbers
 from opalesce.laws.fit import Prediction, check_level
 from opalesce.laws.forms import Floats
-from opalesce.laws.separable import Separable, interval, separable
+from opalesce.laws.separable import Separable, separable
+from opalesce.laws.spread import interval
 
 H_BOUNDS = (np.array([-2.0]), np.array([-0.01]))  # exponent of N in the loss law
 GAMMA_BOUNDS = (np.array([0.01]), np.array([10.0]))

@@ -16,7 +16,7 @@ from opalesce.laws.data import numbers
 from opalesce.laws.fit import check_level
 from opalesce.laws.forms import Floats
 from opalesce.laws.likelihood import counts_of
-from opalesce.laws.separable import interval
+from opalesce.laws.spread import interval
 from opalesce.theory.sampling import pass_at_k
 
 BOX = [(-12.0, 12.0)] * 2  # ln alpha and ln beta

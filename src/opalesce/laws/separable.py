@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from opalesce.estimate import Estimate
 from opalesce.laws.forms import Floats
 
 Basis = Callable[[Floats], Floats]
@@ -69,13 +68,3 @@ def residual_draws(
     residual = (y - curve) * np.sqrt(len(y) / max(len(y) - spent, 1))
     at = np.clip(fit.theta, bounds[0] + 1e-9, bounds[1] - 1e-9)[None]
     return [separable(basis, curve + rng.choice(residual, len(y)), at, bounds) for _ in range(draws)]
-
-
-def interval(value: float, many: Floats, n: int, level: float, method: str, status: str = "") -> Estimate:
-    """An estimate with the central interval of its resampled values, which is made to hold the estimate."""
-    sound = many[np.isfinite(many)]
-    if not len(sound):
-        none = "no resample could be fitted" if len(many) else ""
-        return Estimate(value, n=n, status=status or none, method=method, level=level)
-    low, high = np.quantile(sound, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, min(float(low), value), max(float(high), value), n, status, method, level)

@@ -16,6 +16,16 @@ STEPS = 80  # most steps of a refit that starts at an optimum
 GRID = 61  # values of a profiled parameter
 
 
+def interval(value: float, many: Floats, n: int, level: float, method: str, status: str = "") -> Estimate:
+    """An estimate with the central interval of its resampled values, which is made to hold the estimate."""
+    sound = many[np.isfinite(many)]
+    if not len(sound):
+        none = "no resample could be fitted" if len(many) else ""
+        return Estimate(value, n=n, status=status or none, method=method, level=level)
+    low, high = np.quantile(sound, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(value, min(float(low), value), max(float(high), value), n, status, method, level)
+
+
 def resample(
     law: Form,
     data: Points,

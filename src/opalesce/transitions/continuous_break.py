@@ -14,10 +14,9 @@ from opalesce.estimate import Estimate
 from opalesce.laws.breaktest import BreakTest, break_test
 from opalesce.laws.descent import descend
 from opalesce.laws.fit import check_level
-from opalesce.laws.forms import FLOOR, Broken, Floats
+from opalesce.laws.forms import FLOOR, RISE, Broken, Floats
 from opalesce.runs.run import Curve, Run
 
-WIDE = 2 * math.log(9) / math.log(10)  # 10-90 % width of a break, in decades for each unit of f
 PLACES, WIDTHS, CHANGES = (0.15, 0.35, 0.5, 0.65, 0.85), (0.1, 0.4, 1.0), (0.5, 2.0)
 LAW = Broken(1)
 
@@ -127,7 +126,9 @@ def break_on_continuous(
         return Estimate(value, min(float(low), value), max(float(high), value), len(x), "", how, level)
 
     at = estimate(float(whole[4] + centre), ends[:, 4] + centre, shift)
-    width = estimate(float(whole[5]) + math.log(WIDE), ends[:, 5] + math.log(WIDE))
+    width = estimate(
+        float(whole[5]) + math.log(RISE / math.log(10)), ends[:, 5] + math.log(RISE / math.log(10))
+    )
     return ContinuousBreak(test, at, width, m, x, np.exp(mean))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from opalesce.theory.multiple import corrected
 from opalesce.transitions.evidence import Evidence, Setting, dated, excess, first_look, sharpen
 from opalesce.transitions.joint import (
     difference_interval,
@@ -228,9 +229,5 @@ def rank(
     """Exploratory witnesses by Benjamini-Hochberg q-value; no verdict is given on them."""
     looks = [dated(first_look(w, setting), setting, rng) for w in witnesses]
     judged = sorted((e for e in looks if e.judged is not None), key=lambda e: e.p_sharp)
-    q, running = [], 1.0
-    for k in range(len(judged), 0, -1):
-        running = min(running, judged[k - 1].p_sharp * len(judged) / k)
-        q.append(running)
-    ranked = list(zip(judged, reversed(q), strict=True))
+    ranked = list(zip(judged, corrected([e.p_sharp for e in judged], "bh").tolist(), strict=True))
     return tuple(ranked + [(e, 1.0) for e in looks if e.judged is None])

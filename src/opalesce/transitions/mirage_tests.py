@@ -19,11 +19,11 @@ from opalesce.estimate import Estimate
 from opalesce.laws.breaktest import BreakTest, break_test
 from opalesce.laws.data import numbers
 from opalesce.laws.fit import check_level
-from opalesce.laws.forms import Floats
+from opalesce.laws.forms import RISE, Floats
 from opalesce.theory.metrics import brier, edit_distance, exact_match
+from opalesce.theory.multiple import corrected
 from opalesce.theory.sampling import binomial_interval
 
-WIDE = 2 * math.log(9) / math.log(10)  # 10-90 % width of a break, in decades for each unit of f
 LENGTHS = (math.log(1e-4), math.log(1e4))  # between which an effective length is sought
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -111,7 +111,7 @@ def swap(
         tests[name] = mean, test
     ps = corrected([1.0 if t is None else t.p for _, t in tests.values()], "holm")
     return {
-        name: Swapped(mean, t, p, p <= alpha, math.nan if t is None else WIDE * t.params["f1"])
+        name: Swapped(mean, t, p, p <= alpha, math.nan if t is None else RISE / math.log(10) * t.params["f1"])
         for (name, (mean, t)), p in zip(tests.items(), ps.tolist(), strict=True)
     }
 
@@ -128,25 +128,6 @@ def _of_items(e: Floats) -> tuple[Floats, Floats]:
     mean = np.maximum(e.mean(axis=1), 1e-12)
     away = (e - e.mean(axis=1, keepdims=True)) / mean[:, None]
     return mean, away @ away.T / m**2 + np.diag(np.full(len(e), half**2))
-
-
-def corrected(p: ArrayLike, how: str = "holm") -> Floats:
-    """p-values corrected for their number: "holm" (family-wise) or "bh" (false discovery rate).
-
-    Source: benjamini1995controlling, sec. 3, for "bh"; "holm" is Holm's step-down (1979).
-    """
-    values = np.asarray(p, float)
-    if how not in ("holm", "bh"):
-        raise InputError("no such correction", expected="holm or bh", got=repr(how))
-    order, n = np.argsort(values, kind="stable"), len(values)
-    ranked = values[order]
-    out = np.empty(n)
-    if how == "holm":
-        out[order] = np.minimum(np.maximum.accumulate(ranked * np.arange(n, 0, -1)), 1.0)
-    else:
-        steps = ranked * n / np.arange(1, n + 1)
-        out[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
-    return out
 
 
 @dataclass(frozen=True)

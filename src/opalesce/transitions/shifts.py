@@ -14,8 +14,8 @@ from opalesce.errors import InputError
 from opalesce.laws.forms import Floats
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Curve, Run
+from opalesce.theory.multiple import corrected
 from opalesce.transitions.mirage import CHANCE, known_chance
-from opalesce.transitions.mirage_tests import corrected
 from opalesce.transitions.onset import noise_of
 
 Test = Literal["end", "ends", "halves", "homogeneity", "trend"]
