@@ -40,6 +40,7 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.decay_phases
 	$(BIN)/python -m benchmarks.concepts --out validation/concepts
 	$(BIN)/python -m benchmarks.vision
+	$(BIN)/python -m benchmarks.simulated_curves
 	$(BIN)/python -m benchmarks.pythia_forecast
 	$(BIN)/python -m benchmarks.grammar --out validation/grammar
 	$(BIN)/python -m benchmarks.hops --out validation/hops

@@ -14,10 +14,12 @@ import pandas as pd
 
 from opalesce.laws.catalogue import form
 from opalesce.laws.descent import search
+from opalesce.laws.discrepancy import roughness, tell
 from opalesce.laws.forecast import forecast
 
 ROOT = Path(__file__).resolve().parents[1]
 ALONE = ("M2", "M3", "M4", "broken")
+TREND = "local trend"
 LEVEL = 0.9
 Part = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -46,18 +48,19 @@ def inside(parts: list[Part]) -> Iterator[Part]:
 
 
 def errors_alone(part: Part) -> list[float]:
-    """Root mean square error of ln y of each law by itself; NaN where it had too few points."""
-    x, y, to, new = part
-    centre = np.log(x).mean()
+    """Root mean square error of ln y of each law by itself and of the local trend; NaN: too few points."""
+    x, y, to, new = (np.log(a) for a in part)
+    centre = x.mean()
     out = []
     for law in map(form, ALONE):
         if len(x) < len(law.names) + 2:
             out.append(np.nan)
             continue
-        best = search(law, (np.log(x) - centre)[None], np.log(y), keep=1)[0]
-        told = law.log_value(best.theta[None], (np.log(to) - centre)[None])[0][0]
-        out.append(float(np.sqrt(((told - np.log(new)) ** 2).mean())))
-    return out
+        best = search(law, (x - centre)[None], y, keep=1)[0]
+        told = law.log_value(best.theta[None], (to - centre)[None])[0][0]
+        out.append(float(np.sqrt(((told - new) ** 2).mean())))
+    trend = tell(None, x, y, to, roughness(x, y), np.ones(len(x)))
+    return [*out, float("nan") if trend is None else float(np.sqrt(((trend.mean - new) ** 2).mean()))]
 
 
 def score(part: Part) -> tuple[float, float, float, float]:
@@ -90,7 +93,7 @@ def main() -> None:
     ]  # fmt: skip
     within = list(inside(parts))
     sets = [np.array([errors_alone(p) for p in part]) for part in (within, parts)]
-    for i, name in enumerate(ALONE):
+    for i, name in enumerate((*ALONE, TREND)):
         cells = [f"{f(s[:, i]):.4f}" for s in sets for f in (np.nanmean, np.nanmedian)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     early, late = np.array([score(p) for p in within]), np.array([score(p) for p in parts])
