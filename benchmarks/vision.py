@@ -106,6 +106,9 @@ def main() -> None:
         "Forecast less M4 (all points, fitted jointly) on the test parts: {:.4f} [{:.4f}, {:.4f}].".format(
             gap.mean(), *over_groups(groups, gap)
         ),
+        "Mean of the forecast on the test parts {:.4f} [{:.4f}, {:.4f}], a bootstrap over groups.".format(
+            late[:, 0].mean(), *over_groups(groups, late[:, 0])
+        ),
         "Coverage of 90 % intervals: {:.3f} inside, {:.3f} [{:.3f}, {:.3f}] on the test parts.".format(
             early[:, 1].mean(), late[:, 1].mean(), *over_groups(groups, late[:, 1])
         ),

@@ -15,6 +15,7 @@ from scipy.optimize import least_squares, minimize
 
 from opalesce.laws.forms import Floats, Form
 
+SHORT, FEW = 15, 6  # steps of all starts, and ends that go on, of a trial
 MANY = 1000  # of so many starts some lie near each optimum, and the short descent need only rank them
 
 
@@ -192,6 +193,33 @@ def search(
         if near and all(np.abs(end.theta - o.theta).max() > 1e-3 for o in best):
             best.append(end)
     return best
+
+
+def reach(
+    form: Form,
+    u: Floats,
+    v: Floats,
+    starts: list[Floats],
+    bounds: list[tuple[Floats, Floats]],
+    weights: Floats,
+) -> list[Floats]:
+    """For each row of weights (T, n) the best end (P,) of least squares from its starts (S, P), in one batch.
+
+    Good enough to predict with: the last digits, which `polish` adds, cost most of a search.
+    """
+    trial = np.repeat(np.arange(len(starts)), [len(s) for s in starts])
+    low, high = (np.stack(side) for side in zip(*bounds, strict=True))
+    ends, cost = descend(
+        form, u, v, np.concatenate(starts), (low[trial], high[trial]), weights=weights[trial],
+        steps=SHORT, tolerance=1e-4,
+    )  # fmt: skip
+    some = [np.flatnonzero(trial == t) for t in range(len(starts))]
+    rows = np.concatenate([at[_distinct(ends[at], cost[at], FEW)] for at in some])
+    trial = trial[rows]
+    ends, cost = descend(
+        form, u, v, ends[rows], (low[trial], high[trial]), weights=weights[trial], steps=80, tolerance=1e-8
+    )
+    return [ends[trial == t][np.argmin(cost[trial == t])] for t in range(len(starts))]
 
 
 def _distinct(theta: Floats, cost: Floats, most: int) -> list[int]:

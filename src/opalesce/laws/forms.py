@@ -71,6 +71,13 @@ def softplus(t: Floats) -> Floats:
     return np.asarray(np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t))))
 
 
+def _soft_step(t: Floats) -> tuple[Floats, Floats]:
+    """softplus and its derivative, the logistic function, from one exponential."""
+    small = np.exp(-np.abs(t))
+    rise = 1.0 / (1.0 + small)
+    return np.maximum(t, 0.0) + np.log1p(small), np.where(t < 0, small * rise, rise)
+
+
 @dataclass(frozen=True)
 class Broken(Form):
     r"""The broken neural scaling law with `breaks` breaks.
@@ -113,18 +120,17 @@ class Broken(Form):
             c, log_f = theta[:, j, None], theta[:, j + 2, None]
             f = np.exp(log_f)
             t = (x - theta[:, j + 1, None]) / f
-            soft, step = softplus(t), expit(t)
+            soft, step = _soft_step(t)
             z = z - c * f * soft
             jac[..., j] = -f * soft
             jac[..., j + 1] = c * step
             jac[..., j + 2] = -c * f * (soft - t * step)
         if not self.offset:
             return z, jac
-        log_a = np.broadcast_to(theta[:, :1], z.shape)
-        value, (share_a, share) = log_sum([log_a, z])
+        rise, share = _soft_step(z - theta[:, :1])  # ln(a + e^z) = ln a + ln(1 + e^(z - ln a))
         jac *= share[..., None]
-        jac[..., 0] = share_a
-        return value, jac
+        jac[..., 0] = np.exp(-rise)
+        return theta[:, :1] + rise, jac
 
     def slope(self, parameters: Floats, x: Floats) -> Floats:
         r"""Local slope :math:`d\ln(y - a)/d\ln x = -c_0 - \sum_i c_i S((\ln x - \ln d_i)/f_i)` at x.

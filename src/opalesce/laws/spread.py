@@ -13,6 +13,7 @@ from opalesce.laws.descent import Optimum, descend
 from opalesce.laws.forms import Floats, Form
 
 STEPS = 80  # most steps of a refit that starts at an optimum
+TOLERANCE = 1e-8  # gain of a last step, as a share of the objective: far below what an interval shows
 GRID = 61  # values of a profiled parameter
 
 
@@ -44,13 +45,13 @@ def resample(
     counts = rng.multinomial(runs, np.full(runs, 1 / runs), size=draws)
     weights = counts[:, data.groups].astype(float)
     bounds = law.bounds(u, data.v)
-    found = []
-    for end in ends[:3]:
-        start = np.broadcast_to(end.theta, (draws, len(end.theta)))
-        found.append(descend(law, u, data.v, start, bounds, delta=delta, weights=weights, steps=STEPS))
-    thetas = np.stack([t for t, _ in found])
-    pick = np.argmin(np.stack([c for _, c in found]), axis=0)
-    return np.asarray(thetas[pick, np.arange(draws)])
+    some = ends[:3]
+    start = np.repeat([e.theta for e in some], draws, axis=0)
+    thetas, cost = descend(
+        law, u, data.v, start, bounds, delta=delta, weights=np.tile(weights, (len(some), 1)), steps=STEPS, tolerance=TOLERANCE
+    )
+    pick = np.argmin(cost.reshape(len(some), draws), axis=0)
+    return np.asarray(thetas.reshape(len(some), draws, -1)[pick, np.arange(draws)])
 
 
 def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: float) -> dict[str, Estimate]:
@@ -67,30 +68,32 @@ def profile(law: Form, data: Points, u: Floats, ends: list[Optimum], level: floa
     n, best = len(data.v), ends[0]
     centre = data.centre
     limit = chi2.ppf(level, 1) / n
+    asked = [k for k, name in enumerate(law.names) if name in law.alone]
+    some = ends[:3]
+    grids = np.array([_grid(best.theta[k], low[k], high[k]) for k in asked])
+    # every profiled parameter, from every optimum, at every value of its grid: one batch
+    start = np.tile(np.repeat([e.theta for e in some], GRID, axis=0), (len(asked), 1))
+    held = np.repeat(asked, len(some) * GRID)
+    values = np.tile(grids[:, None], (1, len(some), 1)).ravel()
+    lows, highs = np.tile(low, (len(start), 1)), np.tile(high, (len(start), 1))
+    rows = np.arange(len(start))
+    start[rows, held] = lows[rows, held] = highs[rows, held] = values
+    cost = descend(law, u, data.v, start, (lows, highs), steps=STEPS, tolerance=TOLERANCE)[1]
+    costs = cost.reshape(len(asked), len(some), GRID).min(axis=1)
     out = {}
-    for k, name in enumerate(law.names):
-        if name not in law.alone:
-            continue
-        at = best.theta[k]
-        grid = _grid(at, low[k], high[k])
-        lows, highs = np.tile(low, (GRID, 1)), np.tile(high, (GRID, 1))
-        lows[:, k] = highs[:, k] = grid
-        cost = np.full(GRID, np.inf)
-        for end in ends[:3]:
-            start = np.tile(end.theta, (GRID, 1))
-            start[:, k] = grid
-            cost = np.minimum(cost, descend(law, u, data.v, start, (lows, highs), steps=STEPS)[1])
+    for k, grid, cost in zip(asked, grids, costs, strict=True):
+        name, at = law.names[k], best.theta[k]
         rise = np.log(np.maximum(cost, 1e-300) / max(best.objective, 1e-300))
         left = _crossing(grid, rise, at, limit, -1)
         right = _crossing(grid, rise, at, limit, +1)
         three = np.tile(best.theta, (3, 1))
         three[:, k] = left, at, right
         with np.errstate(all="ignore"):  # an open end makes the other columns meaningless, and only them
-            values = law.natural(three, centre)[:, k].tolist()
+            ends_of = law.natural(three, centre)[:, k].tolist()
         sides = [s for s, t in (("below", left), ("above", right)) if not math.isfinite(t)]
         status = f"the data do not bound {name} {' or '.join(sides)}: the interval is open" if sides else ""
         out[name] = Estimate(
-            values[1], values[0], values[2], n, status, "profile likelihood, Gaussian noise in ln y", level
+            ends_of[1], ends_of[0], ends_of[2], n, status, "profile likelihood, Gaussian noise in ln y", level
         )
     return out
 
