@@ -48,8 +48,9 @@ def resample(
     some = ends[:3]
     start = np.repeat([e.theta for e in some], draws, axis=0)
     thetas, cost = descend(
-        law, u, data.v, start, bounds, delta=delta, weights=np.tile(weights, (len(some), 1)), steps=STEPS, tolerance=TOLERANCE
-    )
+        law, u, data.v, start, bounds, delta=delta, weights=np.tile(weights, (len(some), 1)), steps=STEPS,
+        tolerance=TOLERANCE,
+    )  # fmt: skip
     pick = np.argmin(cost.reshape(len(some), draws), axis=0)
     return np.asarray(thetas.reshape(len(some), draws, -1)[pick, np.arange(draws)])
 
