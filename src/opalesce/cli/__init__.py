@@ -39,8 +39,8 @@ app = typer.Typer(
 )
 
 
-Many = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders or files.")]
-One = Annotated[Path, typer.Argument(metavar="RUN", help="Folder or file.")]
+Many = Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders, files or hf://org/model@rev*.")]
+One = Annotated[str, typer.Argument(metavar="RUN", help="Folder, file or hf://org/model@rev*.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")]
 FINDINGS, BAD_INPUT, FAULT = 1, 2, 3
 
@@ -141,8 +141,8 @@ def measure(
 @app.command()
 def report(
     run: One,
-    null: Annotated[list[Path] | None, typer.Option("--null", help="Null runs: nothing to learn.")] = None,
-    seeds: Annotated[list[Path] | None, typer.Option("--seeds", help="Other seeds of the run.")] = None,
+    null: Annotated[list[str] | None, typer.Option("--null", help="Null runs: nothing to learn.")] = None,
+    seeds: Annotated[list[str] | None, typer.Option("--seeds", help="Other seeds of the run.")] = None,
     events: Annotated[Path | None, typer.Option("--events", help="Known events, JSON or CSV.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of report.html and report.json.")] = Path(
         "report"
@@ -248,7 +248,7 @@ app.add_typer(npm.app, name="npm")
 app.add_typer(theory.app, name="theory")
 
 
-def _open(path: Path) -> Run:
+def _open(source: str) -> Run:
     """Open a run and say what the scan took and left."""
     from collections import Counter
     from dataclasses import replace
@@ -256,7 +256,7 @@ def _open(path: Path) -> Run:
     from opalesce.report.clean import clean
     from opalesce.runs.open import open as open_run
 
-    run = open_run(path)
+    run = open_run(source)
     run = replace(run, name=clean(run.name))  # a name that is not text cannot be written anywhere
     took = Counter(kind for _, kind in run.scan.took)
     kinds = ", ".join(f"{n} {kind}" for kind, n in took.items())

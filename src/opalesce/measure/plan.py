@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from opalesce.errors import FormatError, InputError
+from opalesce.errors import InputError
 from opalesce.measure.chain import chain
 from opalesce.measure.cut import Cut, cuts
 from opalesce.measure.layer_views import depth_of, prompts_of
@@ -103,7 +103,7 @@ def modules(checkpoints: Sequence[Checkpoint], config: Mapping[str, object]) -> 
     for checkpoint in checkpoints:
         try:
             headers = checkpoint.tensors()
-        except (FormatError, OSError):
+        except (InputError, OSError):
             continue
         for name, info in headers.items():
             if name not in seen and _is_matrix(info):

@@ -65,25 +65,34 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
-            head = file.read(8)
-            if len(head) < 8:
-                _refuse(path, "too short for a safetensors file", "at least 8 bytes", f"{size} bytes")
-            length = int.from_bytes(head, "little")
-            if length > MAX_HEADER:
-                _refuse(
-                    path, "not a safetensors file", f"a header of at most {MAX_HEADER} bytes", f"{length}"
-                )
-            if 8 + length > size:
-                _refuse(
-                    path,
-                    "the file ends inside its header (partial download?)",
-                    f"at least {8 + length} bytes",
-                    f"{size} bytes",
-                )
+            length = header_length(file.read(8), size, path)
             raw = file.read(length)
     except OSError as error:
         raise InputError(f"{path}: cannot be read", got=error.strerror or type(error).__name__) from error
     return parse_header(raw, size, path)
+
+
+def header_length(head: bytes, size: int, path: Path = Path("header")) -> int:
+    """Bytes of JSON that follow the first 8 bytes, `head`, of a file of `size` bytes.
+
+    Raises
+    ------
+    FormatError
+        See `read_header`.
+    """
+    if len(head) < 8:
+        _refuse(path, "too short for a safetensors file", "at least 8 bytes", f"{size} bytes")
+    length = int.from_bytes(head[:8], "little")
+    if length > MAX_HEADER:
+        _refuse(path, "not a safetensors file", f"a header of at most {MAX_HEADER} bytes", f"{length}")
+    if 8 + length > size:
+        _refuse(
+            path,
+            "the file ends inside its header (partial download?)",
+            f"at least {8 + length} bytes",
+            f"{size} bytes",
+        )
+    return length
 
 
 def parse_header(raw: bytes, size: int, path: Path = Path("header")) -> Header:

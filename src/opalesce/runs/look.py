@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError
 from opalesce.runs.check import Finding
+from opalesce.runs.hub import HubCheckpoint
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 from opalesce.runs.safetensors import SafetensorsCheckpoint, sample_index
+
+Sampled = SafetensorsCheckpoint | HubCheckpoint  # readers that give parts of a tensor
 
 VALUES = 65536  # values a checkpoint that are kept for the test of order
 
@@ -72,13 +75,31 @@ def look(
         keep = max(16, min(512, VALUES // max(1, len(infos))))
         for name, info in infos.items():
             try:
-                one.tensors[name] = _tensor(c, name, info, keep, full)
+                if isinstance(c, HubCheckpoint) and not full:  # the hub states identities: no download
+                    one.tensors[name] = TensorLook(
+                        info, c.promised(name), 0, 0, None, np.empty(0, np.float32)
+                    )
+                else:
+                    one.tensors[name] = _tensor(c, name, info, keep, full)
             except (InputError, OSError) as error:
                 bad.append(_broken(run, c, error, k, total, name))
         looks.append(one)
         if progress is not None:
             progress(run.name, k + 1, total)
+    if not full and any(isinstance(k.checkpoint, HubCheckpoint) for k in looks):
+        bad.append(_unread(run, looks))
     return looks, bad
+
+
+def _unread(run: Run, looks: list[Look]) -> Finding:
+    return Finding(
+        "values not read",
+        "note",
+        run.name,
+        expected="a look at the values of every tensor",
+        seen=f"names, shapes and SHA-256 of {len(looks)} checkpoints on the hub; nothing was downloaded",
+        fix="opalesce check --full downloads and reads every byte",
+    )
 
 
 def _broken(run: Run, c: Checkpoint, error: Exception, k: int, total: int, tensor: str = "") -> Finding:
@@ -102,7 +123,7 @@ def _broken(run: Run, c: Checkpoint, error: Exception, k: int, total: int, tenso
 
 
 def _tensor(c: Checkpoint, name: str, info: TensorInfo, keep: int, full: bool) -> TensorLook:
-    sample = c.sample(name) if isinstance(c, SafetensorsCheckpoint) else _sample(c.read(name))
+    sample = c.sample(name) if isinstance(c, Sampled) else _sample(c.read(name))
     real = sample.dtype.kind == "f"
     bad = int(np.count_nonzero(~np.isfinite(sample))) if real else 0
     constant = float(sample.flat[0]) if sample.size and np.all(sample == sample.flat[0]) else None
@@ -111,7 +132,7 @@ def _tensor(c: Checkpoint, name: str, info: TensorInfo, keep: int, full: bool) -
     if (full or constant is not None) and size > sample.size:
         bad, constant = _whole(c, name, constant, full)
         seen = size
-    if isinstance(c, SafetensorsCheckpoint):
+    if isinstance(c, Sampled):
         digest = c.digest(name, full)
     else:
         digest = hashlib.blake2b(
@@ -128,7 +149,7 @@ def _sample(array: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _pieces(c: Checkpoint, name: str) -> Iterator[NDArray[np.generic]]:
-    if isinstance(c, SafetensorsCheckpoint):
+    if isinstance(c, Sampled):
         yield from c.stream(name)
     else:
         yield c.read(name).ravel()

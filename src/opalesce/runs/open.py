@@ -34,7 +34,8 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
     ----------
     source : path or DataFrame
         A folder (scanned recursively, links out of it not followed), one file, or a table with a
-        step column. What was taken and left, and why, is in `run.scan`.
+        step column, or an address `hf://org/model@step*` on the Hugging Face hub (`runs.hub_open`). What was
+        taken and left, and why, is in `run.scan`.
     name : str, optional
         Name shown to people; by default that of the folder or file. In a long table of scores of several
         models (`runs.long_scores`), which of them.
@@ -51,12 +52,16 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
     text = os.fspath(source)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
+    if text.startswith("hf:"):
+        from opalesce.runs.hub_open import open_hub
+
+        return open_hub(text, name)
     if _URL.match(text):
         raise InputError(
-            f"{text} is an address, and this version reads files only",
-            expected="a folder, a file or a DataFrame",
-            fix="download it and open the folder; "
-            "reading from a hub comes with the [hub] extra in a later release",
+            "an address of a kind that is not read here",
+            expected="a folder, a file, a DataFrame or hf://org/model@revision",
+            got=text.partition(":")[0] + "://...",
+            fix="download it and open the folder",
         )
     path = Path(text)
     if not path.exists():

@@ -221,25 +221,46 @@ def shards_of(index: Path) -> tuple[Path, ...]:
         of its folder through a symbolic link.
     """
     try:
-        names = json.loads(index.read_text("utf-8"))["weight_map"].values()
-        names = sorted(set(names))
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(
-            f"{index}: not a shard index", expected='{"weight_map": {tensor: file}}', got=str(error)[:120]
-        ) from error
+        raw = index.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{index}: cannot be read", got=error.strerror or type(error).__name__) from error
+    names = shard_names(raw, str(index))
     home = index.parent.resolve()
     for name in names:
-        plain = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\:\0")
-        if not plain or (home / name).resolve().parent != home:
-            raise FormatError(
-                f"{index}: a shard lies outside the folder of its index",
-                expected="bare file names",
-                got=ascii(name)[:120],
-                fix="do not trust this checkpoint; fetch it again from its source",
-            )
-    if not names:
-        raise FormatError(f"{index}: the index names no shard")
+        if (home / name).resolve().parent != home:
+            raise _outside(str(index), name)
     return tuple(index.parent / name for name in names)
+
+
+def shard_names(raw: bytes, place: str) -> list[str]:
+    """Bare file names in the text of a shard index, sorted.
+
+    Raises
+    ------
+    FormatError
+        See `shards_of`.
+    """
+    try:
+        names = sorted(set(json.loads(raw.decode("utf-8"))["weight_map"].values()))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"{place}: not a shard index", expected='{"weight_map": {tensor: file}}', got=str(error)[:120]
+        ) from error
+    for name in names:
+        if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0"):
+            raise _outside(place, name)
+    if not names:
+        raise FormatError(f"{place}: the index names no shard")
+    return names
+
+
+def _outside(place: str, name: object) -> FormatError:
+    return FormatError(
+        f"{place}: a shard lies outside the folder of its index",
+        expected="bare file names",
+        got=ascii(name)[:120],
+        fix="do not trust this checkpoint; fetch it again from its source",
+    )
 
 
 def write(
