@@ -128,7 +128,7 @@ BAD = {
     "shard out of range": (("measure", "{run}", "--shard", "4/2"), ("expected:", "got: (4, 2)")),
     "shard without a slash": (("measure", "{run}", "--shard", "4"), ("expected: i/n", "got: 4")),
     "no workers": (("measure", "{run}", "--jobs", "0"), ("expected: 1 or more", "got: 0")),
-    "unknown engine": (("measure", "{run}", "--engine", "steam"), ("expected: a joblib", "got: steam")),
+    "unknown engine": (("measure", "{run}", "--engine", "steam"), ("expected: loky", "got: steam")),
     "alpha of 3": (("report", "{run}", "--alpha", "3"), ("expected: between 0 and 0.5", "got: 3")),
     "alpha in words": (("report", "{run}", "--alpha", "five"), ("--alpha", "got: five", "report --help")),
     "scale": (("report", "{run}", "--scale", "sqrt"), ("expected: log or linear", "got: 'sqrt'")),

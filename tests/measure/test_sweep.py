@@ -356,6 +356,33 @@ def test_kill_minus_nine_then_rerun(tmp_path: Path):
     assert same(resumed, measure(open_run(run), names))
 
 
+@pytest.mark.validate
+def test_fifty_kills_at_random_moments_lose_nothing(tmp_path: Path):
+    """Each sweep is killed at a moment drawn over its whole length, then finished: every time the same result."""
+    run = make_run(tmp_path / "run", steps=12, system=HEAVY)
+    names = ["stable_rank", "gini", "weibull_shape"]
+    whole = measure(open_run(run), names)
+    begun = time.monotonic()
+    assert start(run, tmp_path / "timing").wait() == 0
+    length = time.monotonic() - begun
+    rng, caught = np.random.default_rng(0), []
+    for kill in range(50):
+        store = tmp_path / f"store{kill}"
+        process = start(run, store)
+        time.sleep(rng.uniform(0.3, 1.0) * length)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = files(store)
+        for path in before:
+            assert json.loads((store / path).read_text())["results"]  # no corrupt cell
+        assert same(measure(open_run(run), names, out=store), whole)
+        after = files(store)
+        assert {k: after[k] for k in before} == before  # nothing lost, nothing done twice
+        caught.append(0 < len(before) < len(after))
+    # most kills must come while cells are being written, else this tests nothing
+    assert np.mean(caught) > 0.5
+
+
 def test_three_uncoordinated_processes_share_a_store(tmp_path: Path):
     run, store = make_run(tmp_path / "run", steps=4, system=HEAVY), tmp_path / "store"
     processes = [start(run, store) for _ in range(3)]

@@ -20,7 +20,7 @@ from opalesce.cli.depth import depth
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.terminal import Progress, print_json, say
-from opalesce.cli.typed import engine_exists, folder, names, need, shard_of, spread, usage
+from opalesce.cli.typed import folder, names, need, shard_of, spread, usage
 from opalesce.errors import OpalesceError
 
 if TYPE_CHECKING:
@@ -88,7 +88,10 @@ def measure(
         "measured"
     ),
     jobs: Annotated[int, typer.Option("--jobs", help="Worker processes.")] = 1,
-    engine: Annotated[str | None, typer.Option("--engine", help="joblib backend.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="loky, threading, dask://HOST:PORT, ray://HOST:PORT.")
+    ] = None,
+    gpus: Annotated[float, typer.Option("--gpus", help="GPUs that each task asks of a cluster.")] = 0,
     shard: Annotated[str | None, typer.Option("--shard", help="i/n: one of n processes (i from 0).")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +102,6 @@ def measure(
     from opalesce.report.structure import training_exhibits
 
     need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
-    engine_exists(engine)
     part = shard_of(shard)
     opened = _open(run)
     folder(out)
@@ -111,6 +113,7 @@ def measure(
             engine=engine,
             shard=part,
             n_jobs=jobs,
+            gpus=gpus,
             progress=lambda i, n: progress(f"measuring {opened.name}: {i} of {n}"),
         )
     frame = tidy(ds)

@@ -54,23 +54,6 @@ def names(text: str | None) -> list[str] | None:
     return [n.strip() for n in (text or "").split(",") if n.strip()] or None
 
 
-def engine_exists(name: str | None) -> None:
-    """Refuse an unknown joblib backend before anything is read."""
-    if name is None:
-        return
-    import joblib
-
-    try:
-        with joblib.parallel_config(backend=name):
-            pass
-    except (ValueError, ImportError) as error:
-        raise InputError(
-            "no such engine",
-            expected="a joblib backend: loky, threading, sequential, or one that dask or ray registered",
-            got=name,
-        ) from error
-
-
 def folder(path: Path) -> None:
     """Make the folder of the results before hours are spent on them."""
     import tempfile

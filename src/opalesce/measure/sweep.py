@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError, OpalesceError, StoreError
-from opalesce.measure.cells import Results, Task, known, one_line, run_task
+from opalesce.measure.cells import Results, Task, known, one_line
+from opalesce.measure.engines import engine as working
 from opalesce.measure.layer_views import prompts_of
 from opalesce.measure.plan import Plan, plan
 from opalesce.measure.store import Result, Store
@@ -24,6 +23,7 @@ from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Checkpoint, Run
 
 Progress = Callable[[int, int], object]
+NOT_ASKED = "not asked for at this step"
 
 
 def measure(
@@ -33,6 +33,8 @@ def measure(
     engine: str | None = None,
     shard: tuple[int, int] | None = None,
     n_jobs: int = 1,
+    gpus: float = 0,
+    steps: Sequence[float] | None = None,
     progress: Progress | None = None,
     throw: bool = False,
 ) -> xr.Dataset:
@@ -48,12 +50,17 @@ def measure(
         Folder of the store. What it holds already is not computed again; a run that was killed
         continues. None keeps everything in memory.
     engine : str, optional
-        joblib backend ("loky", "threading", or one registered by dask or ray).
+        "loky" (default), "threading", "dask://HOST:PORT", "ray://HOST:PORT": see `measure.engines.engine`.
     shard : (i, n), optional
         Do only checkpoints number i, i + n, i + 2n, ... (0 <= i < n), as one of n processes that
         share `out`; the others' cells are taken from the store when they are there.
     n_jobs : int
-        Workers (joblib); each holds BLAS to one thread.
+        Workers (joblib); each holds BLAS to one thread. With one the work is done in this process; with more,
+        a worker that dies loses only its cell.
+    gpus : float
+        GPUs that each task asks of a Dask or Ray cluster.
+    steps : sequence of float, optional
+        Measure weights at these checkpoints only; the past of each is still what it is in the whole run.
     progress : callable, optional
         Called with (checkpoints done, all).
     throw : bool
@@ -86,9 +93,16 @@ def measure(
     rows: list[Results] = [{} for _ in run.checkpoints]
     if todo.observables:
         tasks = _tasks(run, todo, fingerprints, store, throw)
+        if steps is not None:
+            asked = {run.checkpoint(s).step for s in steps}
+            fingerprints = [
+                f if c.step in asked else ("", NOT_ASKED)
+                for f, c in zip(fingerprints, run.checkpoints, strict=True)
+            ]
+            tasks = {i: t for i, t in tasks.items() if t.checkpoint.step in asked}
         mine = [i for i in tasks if shard is None or i % shard[1] == shard[0]]
-        with _backend(engine):
-            for n, (i, got) in enumerate(zip(mine, _work([tasks[i] for i in mine], n_jobs), strict=True)):
+        with working(engine, n_jobs, gpus) as active:
+            for n, (i, got) in enumerate(zip(mine, active.map([tasks[i] for i in mine]), strict=True)):
                 rows[i] = got
                 if progress is not None:
                     progress(n + 1, len(mine))
@@ -113,16 +127,6 @@ def _fingerprint(checkpoint: Checkpoint) -> tuple[str, str]:
         return checkpoint.fingerprint(), ""
     except (OpalesceError, OSError) as error:
         return "", one_line(error)
-
-
-def _backend(engine: str | None) -> AbstractContextManager[Any]:
-    return joblib.parallel_config(backend=engine) if engine else nullcontext()
-
-
-def _work(tasks: Sequence[Task], n_jobs: int) -> Iterator[Results]:
-    yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(
-        joblib.delayed(run_task)(t) for t in tasks
-    )
 
 
 def _tasks(

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-_NO_CELL = "which this module lacks$|^no checkpoint at this step$"  # sentences of measure/sweep.py
+_NO_CELL = (
+    "which this module lacks$|^no checkpoint at this step$|^not asked for"  # sentences of measure/sweep.py
+)
 _FORMULA = ("=", "+", "-", "@")
 
 
