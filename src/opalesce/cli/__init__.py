@@ -19,6 +19,7 @@ from opalesce.cli.audit import audit
 from opalesce.cli.depth import depth
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
+from opalesce.cli.plan import plan
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import folder, names, need, shard_of, spread, usage
 from opalesce.errors import OpalesceError
@@ -42,6 +43,9 @@ app = typer.Typer(
 Many = Annotated[list[str], typer.Argument(metavar="RUN...", help="Folders, files or hf://org/model@rev*.")]
 One = Annotated[str, typer.Argument(metavar="RUN", help="Folder, file or hf://org/model@rev*.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document to standard output.")]
+Pickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Open .pt, .pth, .bin, .ckpt of people you trust, confined.")
+]
 FINDINGS, BAD_INPUT, FAULT = 1, 2, 3
 
 
@@ -49,6 +53,7 @@ FINDINGS, BAD_INPUT, FAULT = 1, 2, 3
 def check(
     runs: Many,
     full: Annotated[bool, typer.Option("--full", help="Stream every byte.")] = False,
+    allow_pickle: Pickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Is this run what it claims to be? Headers, samples and curves in seconds, no torch."""
@@ -56,7 +61,7 @@ def check(
 
     from opalesce.runs.check import check as doctor
 
-    opened = [_open(r) for r in runs]
+    opened = [_open(r, allow_pickle) for r in runs]
     with Progress() as progress:
         findings = doctor(
             *opened, full=full, progress=lambda name, i, n: progress(f"checking {name}: {i} of {n}")
@@ -93,6 +98,7 @@ def measure(
     ] = None,
     gpus: Annotated[float, typer.Option("--gpus", help="GPUs that each task asks of a cluster.")] = 0,
     shard: Annotated[str | None, typer.Option("--shard", help="i/n: one of n processes (i from 0).")] = None,
+    allow_pickle: Pickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure observables at every checkpoint and module. Interrupted, it goes on when run again."""
@@ -103,7 +109,7 @@ def measure(
 
     need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
     part = shard_of(shard)
-    opened = _open(run)
+    opened = _open(run, allow_pickle)
     folder(out)
     with Progress() as progress:
         ds = sweep(
@@ -158,6 +164,7 @@ def report(
     scale: Annotated[str | None, typer.Option("--scale", help="Axis: log or linear.")] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all simulations.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", help="Worker processes for measuring.")] = 1,
+    allow_pickle: Pickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Put the transitions of a run on trial and write the report."""
@@ -169,13 +176,13 @@ def report(
     need(wstar is None or 0 < wstar < inf, "W* is a length on the axis", "a positive number", str(wstar))
     need(jobs != 0, "no such number of workers", "1 or more, or -1 for all cores", str(jobs))
     need(seed >= 0, "a seed is a whole number", "0 or more", str(seed))
-    opened = _open(run)
+    opened = _open(run, allow_pickle)
     folder(out)
     with Progress() as progress:
         held = trial(
             opened,
-            null=[_open(n) for n in null or []],
-            seeds=[_open(s) for s in seeds or []],
+            null=[_open(n, allow_pickle) for n in null or []],
+            seeds=[_open(s, allow_pickle) for s in seeds or []],
             events=events,
             alpha=alpha,
             observables=names(observables),
@@ -246,12 +253,13 @@ app.command("forecast")(laws.forecast)
 app.command("mirage")(laws.mirage)
 app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
+app.command("plan")(plan)
 app.command("percolate-data")(percolate_data)
 app.add_typer(npm.app, name="npm")
 app.add_typer(theory.app, name="theory")
 
 
-def _open(source: str) -> Run:
+def _open(source: str, allow_pickle: bool = False) -> Run:
     """Open a run and say what the scan took and left."""
     from collections import Counter
     from dataclasses import replace
@@ -259,7 +267,7 @@ def _open(source: str) -> Run:
     from opalesce.report.clean import clean
     from opalesce.runs.open import open as open_run
 
-    run = open_run(source)
+    run = open_run(source, allow_pickle=allow_pickle)
     run = replace(run, name=clean(run.name))  # a name that is not text cannot be written anywhere
     took = Counter(kind for _, kind in run.scan.took)
     kinds = ", ".join(f"{n} {kind}" for kind, n in took.items())

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from opalesce.errors import FormatError, InputError
 from opalesce.runs.header import Header, header_length, parse_header
 from opalesce.runs.hub_files import Stored, choose, fetch, listed, local
 from opalesce.runs.hub_http import byte_range
+from opalesce.runs.lent import Lent
 from opalesce.runs.run import TensorInfo
 from opalesce.runs.safetensors import SafetensorsCheckpoint
 
@@ -31,7 +29,7 @@ GUESS = 1 << 17  # bytes of the first range: most headers fit
 
 
 @dataclass(frozen=True)
-class HubCheckpoint:
+class HubCheckpoint(Lent):
     """One revision of a repository. Satisfies `opalesce.runs.run.Checkpoint`.
 
     Making one asks nothing: a revision that is gone or broken raises from the method that first needs it.
@@ -126,37 +124,17 @@ class HubCheckpoint:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @cached_property
-    def _whole(self) -> SafetensorsCheckpoint:
-        """All files of this revision, fetched."""
-        place = self.paths[0]
-        paths = tuple(fetch(self.repo, self.revision, self.commit, f, place) for f in self.files)
-        return SafetensorsCheckpoint(self.step, paths, self.tokens)
-
-    def read(self, name: str, index: int | None = None) -> NDArray[np.generic]:
-        """See `SafetensorsCheckpoint.read`; the first call fetches this checkpoint.
+    def whole(self) -> SafetensorsCheckpoint:
+        """All files of this revision, fetched.
 
         Raises
         ------
         InputError, FormatError
-            As there, or the download failed or differs from its SHA-256.
+            The download failed, or differs from its SHA-256.
         """
-        return self._whole.read(name, index)
-
-    def rows(self, name: str, index: NDArray[np.integer]) -> NDArray[np.generic]:
-        """See `SafetensorsCheckpoint.rows`."""
-        return self._whole.rows(name, index)
-
-    def sample(self, name: str) -> NDArray[np.generic]:
-        """See `SafetensorsCheckpoint.sample`."""
-        return self._whole.sample(name)
-
-    def stream(self, name: str) -> Iterator[NDArray[np.generic]]:
-        """See `SafetensorsCheckpoint.stream`."""
-        return self._whole.stream(name)
-
-    def digest(self, name: str, full: bool = False) -> str:
-        """See `SafetensorsCheckpoint.digest`."""
-        return self._whole.digest(name, full)
+        place = self.paths[0]
+        paths = tuple(fetch(self.repo, self.revision, self.commit, f, place) for f in self.files)
+        return SafetensorsCheckpoint(self.step, paths, self.tokens)
 
 
 def config_of(checkpoint: HubCheckpoint) -> tuple[dict[str, Any], FormatError | InputError | None]:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from opalesce.errors import InputError
 from opalesce.runs.check import Finding
 from opalesce.runs.hub import HubCheckpoint
+from opalesce.runs.lent import Lent
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 from opalesce.runs.safetensors import SafetensorsCheckpoint, sample_index
 
-Sampled = SafetensorsCheckpoint | HubCheckpoint  # readers that give parts of a tensor
+Sampled = SafetensorsCheckpoint | Lent  # readers that give parts of a tensor
 
 VALUES = 65536  # values a checkpoint that are kept for the test of order
 

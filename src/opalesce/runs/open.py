@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from opalesce.errors import FormatError, InputError
-from opalesce.runs import lm_eval
+from opalesce.runs import lm_eval, memory
 from opalesce.runs.events import config_events
 from opalesce.runs.long_scores import is_long, read_long
-from opalesce.runs.run import Axis, Curve, Event, Fault, Left, Run, Scan
-from opalesce.runs.safetensors import SafetensorsCheckpoint
+from opalesce.runs.run import Axis, Checkpoint, Curve, Event, Fault, Left, Run, Scan
 from opalesce.runs.scan import Scanner, scan
 from opalesce.runs.series import UNITS, Parsed
 from opalesce.runs.steps import parse_step
@@ -27,18 +26,22 @@ from opalesce.runs.table import read_table
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
+def open(source: str | os.PathLike[str] | Any, name: str | None = None, allow_pickle: bool = False) -> Run:
     """Open a run: states of one system along one control axis. Nothing heavy is read.
 
     Parameters
     ----------
-    source : path or DataFrame
+    source : path, address, DataFrame, torch module or state dict
         A folder (scanned recursively, links out of it not followed), one file, or a table with a
         step column, or an address `hf://org/model@step*` on the Hugging Face hub (`runs.hub_open`). What was
-        taken and left, and why, is in `run.scan`.
+        taken and left, and why, is in `run.scan`. A torch module, a mapping of names to tensors or arrays,
+        or a mapping of steps to those is copied as it is now (`runs.memory`).
     name : str, optional
         Name shown to people; by default that of the folder or file. In a long table of scores of several
         models (`runs.long_scores`), which of them.
+    allow_pickle : bool
+        Open .pt, .pth, .bin and .ckpt too, each in a confined child process (`runs.torch_file`). A pickle is
+        a program: only for files of people you trust.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
         When the file named is broken.
     """
     if not isinstance(source, str | os.PathLike):
-        return _from_table(source, name or "table")
+        held = memory.states(source)
+        return _from_memory(held, name or "model") if held else _from_table(source, name or "table")
     text = os.fspath(source)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
@@ -68,7 +72,7 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None) -> Run:
         raise _missing(path)
     if path.is_file() and is_long(path):
         return _named(open_all(path), path, name)
-    found = scan(path)
+    found = scan(path, allow_pickle)
     name = name or path.resolve().name.removesuffix(".gz").removesuffix(".csv")
     return assemble(found, name)
 
@@ -141,6 +145,11 @@ def assemble(found: Scanner, name: str) -> Run:
     )
 
 
+def _from_memory(held: Sequence[memory.MemoryCheckpoint], name: str) -> Run:
+    took = [(f"{name} at step {c.step:g}", "state in memory") for c in held]
+    return _run(name, None, held, {}, [], {}, "step", took, [], [])
+
+
 def _from_table(table: Any, name: str) -> Run:
     parsed = read_table(table, name)
     curves: dict[str, Curve] = {}
@@ -153,7 +162,7 @@ def _from_table(table: Any, name: str) -> Run:
 def _run(
     name: str,
     path: Path | None,
-    checkpoints: Sequence[SafetensorsCheckpoint],
+    checkpoints: Sequence[Checkpoint],
     curves: dict[str, Curve],
     events: Sequence[Event],
     config: dict[str, object],
@@ -185,14 +194,15 @@ def _axis_name(config: dict[str, object], axis: str) -> tuple[str, str]:
     return axis, UNITS.get(axis, "1")
 
 
-def _checkpoints(found: Scanner) -> list[SafetensorsCheckpoint]:
+def _checkpoints(found: Scanner) -> list[Checkpoint]:
     """Sorted by step; a state without a step counts only when it is alone."""
     placed = [c for c in found.checkpoints if c.step >= 0]
     for c in found.checkpoints:
         if c.step < 0:
             if len(found.checkpoints) == 1:
                 tag = parse_step(found.root.resolve().name)  # the folder of one state was opened
-                return [replace(c, step=tag.step if tag else 0.0, tokens=tag.tokens if tag else None)]
+                lone: Any = c  # every reader is a dataclass with these fields
+                return [replace(lone, step=tag.step if tag else 0.0, tokens=tag.tokens if tag else None)]
             names = {found.name(p) for p in c.paths}
             found.took[:] = [t for t in found.took if t[0] not in names]
             found.leave(c.paths[0], "no step in its name, beside checkpoints that have one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -170,12 +170,7 @@ class SafetensorsCheckpoint:
         """blake2b of size, modification time, header and 16 sampled blocks of each file (hex)."""
         h = hashlib.blake2b(digest_size=16)
         for path, header in self._headers:
-            stat = path.stat()
-            h.update(f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}|".encode() + header.raw)
-            with path.open("rb") as file:
-                for at in np.linspace(0, max(0, stat.st_size - 4096), 16).astype(int):
-                    file.seek(int(at))
-                    h.update(file.read(4096))
+            h.update(glance(path, header.raw))
         return h.hexdigest()
 
     def sha256(self) -> str:
@@ -186,6 +181,17 @@ class SafetensorsCheckpoint:
                 while block := file.read(1 << 20):
                     h.update(block)
         return h.hexdigest()
+
+
+def glance(path: Path, head: bytes = b"") -> bytes:
+    """Name, size, time, `head` and 16 sampled blocks of a file: what a fingerprint is made of."""
+    stat = path.stat()
+    parts = [f"{path.name}|{stat.st_size}|{stat.st_mtime_ns}|".encode() + head]
+    with path.open("rb") as file:
+        for at in np.linspace(0, max(0, stat.st_size - 4096), 16).astype(int):
+            file.seek(int(at))
+            parts.append(file.read(4096))
+    return b"".join(parts)
 
 
 def decode(raw: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
@@ -275,10 +281,7 @@ def write(
     InputError
         When an array has a dtype that the format lacks.
     """
-    path = Path(path)
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    arrays: list[NDArray[np.generic]] = []
-    at = 0
+    parts = []
     # widest elements first keeps every tensor aligned
     for name in sorted(tensors, key=lambda k: (-np.asarray(tensors[k]).dtype.itemsize, k)):
         array = np.asarray(tensors[name], order="C")
@@ -290,17 +293,37 @@ def write(
                 got=str(array.dtype),
                 fix="convert it with .astype(numpy.float32)",
             )
-        arrays.append(array.astype(array.dtype.newbyteorder("<"), copy=False))
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
+        data = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        parts.append(Part(name, kind, array.shape, array.nbytes, data.tobytes))
+    return write_parts(Path(path), parts, metadata)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One tensor to be written: its bytes are asked for when their turn comes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    nbytes: int
+    data: Callable[[], bytes | memoryview]
+
+
+def write_parts(path: Path, parts: Sequence[Part], metadata: Mapping[str, str] | None = None) -> Path:
+    """Write tensors given as bytes, one in memory at a time; atomically, as `write`."""
+    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
+    at = 0
+    for p in parts:
+        header[p.name] = {"dtype": p.dtype, "shape": list(p.shape), "data_offsets": [at, at + p.nbytes]}
+        at += p.nbytes
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % 8)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(len(raw).to_bytes(8, "little") + raw)
-            for array in arrays:
-                file.write(array.tobytes())
+            for p in parts:
+                file.write(p.data())
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

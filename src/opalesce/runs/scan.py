@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +15,13 @@ from opalesce.runs.csv import read_csv
 from opalesce.runs.events import config_events, load_events
 from opalesce.runs.jsonl import from_rows, numbers, read_jsonl
 from opalesce.runs.long_scores import is_long
-from opalesce.runs.run import Event, Fault, Left
-from opalesce.runs.safetensors import INDEX, SafetensorsCheckpoint, checkpoint
+from opalesce.runs.orbax import METADATA
+from opalesce.runs.run import Checkpoint, Event, Fault, Left
+from opalesce.runs.scan_weights import PICKLES, gather, place_trees
 from opalesce.runs.series import Parsed
-from opalesce.runs.steps import parse_path
 
 MAX_JSON = 200_000_000
-_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.safetensors$")
+_PICKLE = "pickle: not opened by default (--allow-pickle, for .pt, .pth, .bin and .ckpt that you trust)"
 _CONFIGS = {"config.json", "trainer_config.json", "training_args.json", "run_config.json", "args.json"}
 
 
@@ -32,7 +30,9 @@ class Scanner:
     """What is gathered while a folder is scanned."""
 
     root: Path
-    checkpoints: list[SafetensorsCheckpoint] = field(default_factory=list)
+    allow_pickle: bool = False
+    trees: list[Path] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
     logs: list[tuple[Path, Parsed]] = field(default_factory=list)
     evals: list[lm_eval.EvalFile] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Scanner:
         """Note why a file was left; a file that broke its own format is also a fault."""
         self.left.append(Left(self.name(path), why))
         if broken is not None:
-            weights = path.name.endswith(".safetensors.index.json")
+            weights = path.name.endswith(".index.json")
             self.faults.append(
                 Fault(
                     "bad file",
@@ -70,12 +70,12 @@ class Scanner:
             )
 
 
-def scan(root: Path) -> Scanner:
+def scan(root: Path, allow_pickle: bool = False) -> Scanner:
     """Scan a folder (or one file) recursively, in sorted order, within `root` only."""
-    s = Scanner(root)
+    s = Scanner(root, allow_pickle)
     files = list(_walk(root, s)) if root.is_dir() else [root]
-    weights = [p for p in files if p.suffix == ".safetensors" or p.name.endswith(".safetensors.index.json")]
-    _weights(weights, s)
+    weights = gather(files, s)
+    place_trees(s)
     for path in files:
         if path not in weights:
             _one(path, s)
@@ -87,6 +87,10 @@ def _walk(root: Path, s: Scanner) -> Iterator[Path]:
     home = root.resolve()
     for folder, folders, names in os.walk(root, followlinks=False):
         here = Path(folder)
+        if METADATA in names:
+            s.trees.append(here)
+            folders.clear()
+            continue
         for name in sorted(folders):
             if (here / name).is_symlink():
                 s.leave(here / name, "a link to a folder: not followed")
@@ -101,59 +105,10 @@ def _walk(root: Path, s: Scanner) -> Iterator[Path]:
                 yield path
 
 
-def _weights(files: list[Path], s: Scanner) -> None:
-    groups: dict[Path, list[Path]] = {}
-    for path in files:
-        groups.setdefault(path.parent, []).append(path)
-    for members in groups.values():
-        index = [p for p in members if p.name.endswith(".index.json")]
-        shards = [p for p in members if _SHARD.search(p.name)]
-        rest = [p for p in members if p not in index and p not in shards]
-        main = [p for p in index if p.name == INDEX] or index
-        if main:
-            _indexed(main[0], s)
-            for path in index:
-                if path != main[0]:
-                    s.leave(path, f"{main[0].name} was taken")
-        elif shards:
-            _place(shards[0], tuple(shards), s, "safetensors shards without an index")
-        steps = {p: parse_path(p, s.root) for p in rest}
-        if len(rest) > 1 and len({t.step for t in steps.values() if t}) <= 1:
-            # several files of one state: the model, its optimizer, an adapter ...
-            first = next((p for p in rest if p.name.startswith(("model", "pytorch_model"))), rest[0])
-            for path in rest:
-                if path != first:
-                    s.leave(path, f"beside {first.name}, and not named as another step")
-            rest = [first]
-        for path in rest:
-            if main or shards:
-                s.leave(path, "beside a sharded checkpoint")
-            else:
-                _place(path, (path,), s, "safetensors")
-
-
-def _indexed(index: Path, s: Scanner) -> None:
-    try:
-        _place(index, checkpoint(index, 0).paths, s, "safetensors index")
-    except FormatError as error:
-        s.leave(index, error.what, error)
-
-
-def _place(path: Path, paths: tuple[Path, ...], s: Scanner, reader: str) -> None:
-    tag = parse_path(path, s.root)
-    if tag is None and s.root.is_dir() and path.parent != s.root:
-        return s.leave(path, "no step in its name or in a folder above it")
-    step = tag.step if tag else -1.0  # a lone state without a step; see `open`
-    s.checkpoints.append(SafetensorsCheckpoint(step, paths, tag.tokens if tag else None))
-    for p in dict.fromkeys((path, *paths)):
-        s.take(p, reader)
-    return None
-
-
 def _one(path: Path, s: Scanner) -> None:
     """Give a file that holds no weights to its reader."""
     readers: list[tuple[Callable[[Path], bool], Callable[[Path, Scanner], None]]] = [
-        (lambda p: p.suffix in _PICKLES, lambda p, s: s.leave(p, "pickle: not opened by default")),
+        (lambda p: p.suffix in PICKLES, lambda p, s: s.leave(p, _PICKLE)),
         (lambda p: p.name.startswith("samples_") and p.suffix == ".jsonl", _samples),
         (lambda p: p.name in ("events.json", "events.csv"), _events),
         (lambda p: p.suffix == ".jsonl", _jsonl),
