@@ -20,7 +20,6 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-
 from opalesce.errors import FormatError, InputError, MissingExtra
 from opalesce.runs.converted import target
 from opalesce.runs.lent import Lent
