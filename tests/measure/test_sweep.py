@@ -358,18 +358,20 @@ def test_kill_minus_nine_then_rerun(tmp_path: Path):
 
 @pytest.mark.validate
 def test_fifty_kills_at_random_moments_lose_nothing(tmp_path: Path):
-    """Each sweep is killed at a moment drawn over its whole length, then finished: every time the same result."""
+    """Each sweep is killed at a moment drawn over the time in which it writes, then finished."""
     run = make_run(tmp_path / "run", steps=12, system=HEAVY)
     names = ["stable_rank", "gini", "weibull_shape"]
     whole = measure(open_run(run), names)
-    begun = time.monotonic()
     assert start(run, tmp_path / "timing").wait() == 0
-    length = time.monotonic() - begun
+    times = [t for _, t in files(tmp_path / "timing").values()]
+    writing = (max(times) - min(times)) / 1e9
     rng, caught = np.random.default_rng(0), []
     for kill in range(50):
         store = tmp_path / f"store{kill}"
         process = start(run, store)
-        time.sleep(rng.uniform(0.3, 1.0) * length)
+        while not files(store) and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0.0, 1.0) * writing)
         process.send_signal(signal.SIGKILL)
         process.wait()
         before = files(store)

@@ -89,10 +89,10 @@ def measure(
     if shard is not None and out is None:
         raise InputError("shards meet in a store", expected="out=FOLDER", got="out=None")
     store = _store(Path(out)) if out is not None else None
-    fingerprints = [_fingerprint(c) for c in run.checkpoints]
+    fingerprints = [fingerprint_of(c) for c in run.checkpoints]
     rows: list[Results] = [{} for _ in run.checkpoints]
     if todo.observables:
-        tasks = _tasks(run, todo, fingerprints, store, throw)
+        tasks = tasks_of(run, todo, fingerprints, store, throw)
         if steps is not None:
             asked = {run.checkpoint(s).step for s in steps}
             fingerprints = [
@@ -121,7 +121,7 @@ def _store(folder: Path) -> Store:
     return Store(folder)
 
 
-def _fingerprint(checkpoint: Checkpoint) -> tuple[str, str]:
+def fingerprint_of(checkpoint: Checkpoint) -> tuple[str, str]:
     """(fingerprint, "") or ("", why there is none)."""
     try:
         return checkpoint.fingerprint(), ""
@@ -129,7 +129,7 @@ def _fingerprint(checkpoint: Checkpoint) -> tuple[str, str]:
         return "", one_line(error)
 
 
-def _tasks(
+def tasks_of(
     run: Run, todo: Plan, fingerprints: list[tuple[str, str]], store: Store | None, throw: bool
 ) -> dict[int, Task]:
     """One task per readable checkpoint. The past is the first and the latest readable one before."""
