@@ -19,8 +19,9 @@ from opalesce.errors import FormatError, MissingExtra
 from opalesce.runs.converted import target
 from opalesce.runs.header import SIZES
 from opalesce.runs.lent import Lent
-from opalesce.runs.safetensors import Part, SafetensorsCheckpoint, glance, write_parts
+from opalesce.runs.safetensors import SafetensorsCheckpoint, glance
 from opalesce.runs.tree import weights
+from opalesce.runs.writing import Part, write_parts
 
 MAX_FILE = 8 << 30
 DEPTH = 64

@@ -17,10 +17,11 @@ from opalesce.errors import FormatError, InputError
 
 MAX_HEADER = 100_000_000
 
-# bytes of one element; those of READABLE are decoded, the others are refused when read
+# bytes of one element; those of READABLE and EIGHT are decoded, the others are refused when read
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1}
 SIZES |= {f"{sign}{8 * size}": size for sign in "IU" for size in (1, 2, 4, 8)}
 READABLE = frozenset(SIZES)
+EIGHT = frozenset({"F8_E4M3", "F8_E5M2", "F8_E8M0"})  # decoded with their scales
 SIZES |= {"F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "C64": 8}
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.errors import FormatError, InputError
-from opalesce.runs.header import READABLE, Entry, Header, read_header
+from opalesce.runs.float8 import SUFFIXES, TABLES, Scale, scale_of
+from opalesce.runs.header import EIGHT, READABLE, Entry, Header, read_header
 from opalesce.runs.run import TensorInfo
+from opalesce.runs.writing import write as write
 
 INDEX = "model.safetensors.index.json"
 BLOCKS, BLOCK = 8, 512  # a sample of a tensor: so many blocks of so many elements
 CHUNK = 1 << 22
 
-_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1"}
+_NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1"} | dict.fromkeys(
+    EIGHT, "|u1"
+)
 _NUMPY |= {f"{k}{8 * n}": f"<{k.lower()}{n}" for k in "IU" for n in (1, 2, 4, 8)}
-_NAMES = {np.dtype(v): k for k, v in _NUMPY.items() if k != "BF16"}
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,11 @@ class SafetensorsCheckpoint:
                 fix="list them with checkpoint.tensors()",
             )
         path, entry = self._entries[name]
-        if entry.dtype not in READABLE:
+        if entry.dtype not in READABLE | EIGHT:
             raise FormatError(
                 f"{path}: tensor {name!r} is stored as {entry.dtype}, which is not read here",
-                expected="F64, F32, F16, BF16, an integer type or BOOL",
-                got=f"{entry.dtype} (its values mean nothing without their scales)",
+                expected="F64, F32, F16, BF16, F8_E4M3, F8_E5M2, an integer type or BOOL",
+                got=entry.dtype,
                 fix="convert the file to BF16 or F32, or leave this tensor out",
             )
         dtype = np.dtype(_NUMPY[entry.dtype])
@@ -103,7 +105,7 @@ class SafetensorsCheckpoint:
         return np.memmap(path, dtype, "r", entry.begin, (count,)), entry
 
     def read(self, name: str, index: int | None = None) -> NDArray[np.generic]:
-        """One tensor as an owned array; F16 and BF16 come as float32, exactly.
+        """One tensor as an owned array; F16 and BF16 as float32, exactly, F8 times its scales.
 
         `index` reads only that entry along the first dimension (one expert of a stack of them).
 
@@ -115,14 +117,40 @@ class SafetensorsCheckpoint:
             When its dtype is refused (F8 and the like) or its file is broken.
         """
         flat, entry = self._flat(name)
+        scale = self._scale(entry)
         if index is None:
-            return decode(flat, entry.dtype).reshape(entry.shape)
+            w = decode(flat, entry.dtype).reshape(entry.shape)
+            if scale is not None:
+                scale.onto(np.asarray(w, np.float32))  # a view: eight bits decode to float32
+            return w
         if not entry.shape or not 0 <= index < entry.shape[0]:
             raise InputError(
                 f"tensor {name!r} has no entry {index}", expected=f"shape {entry.shape}", got=str(index)
             )
         size = flat.size // entry.shape[0]
-        return decode(flat[index * size : (index + 1) * size], entry.dtype).reshape(entry.shape[1:])
+        w = decode(flat[index * size : (index + 1) * size], entry.dtype)
+        if scale is not None:
+            w = _times(w, scale.at(np.arange(index * size, (index + 1) * size)))
+        return w.reshape(entry.shape[1:])
+
+    def _scale(self, entry: Entry) -> Scale | None:
+        """Scales of an eight-bit tensor; None for all others."""
+        if entry.dtype not in EIGHT or entry.dtype == "F8_E8M0":
+            return None
+        path = self._entries[entry.name][0]
+        near = [entry.name + s for s in SUFFIXES if entry.name + s in self._entries]
+        for other in near:
+            values = np.asarray(self.read(other))
+            found = scale_of(entry.shape, values.astype(np.float32)) if values.dtype.kind == "f" else None
+            if found is not None:
+                return found
+        raise FormatError(
+            f"{path}: tensor {entry.name!r} is stored as {entry.dtype}, and its scales are not there",
+            expected=f"{' or '.join(entry.name.rpartition('.')[2] + s for s in SUFFIXES)}, for the tensor, "
+            "its rows or its blocks",
+            got=f"{near[0]} of another shape" if near else "no such tensor: the values mean nothing alone",
+            fix="convert the file to BF16 or F32, or leave this tensor out",
+        )
 
     def rows(self, name: str, index: NDArray[np.integer]) -> NDArray[np.generic]:
         """Some rows of a tensor seen as (all other sides, last side), shape (len(index), last side).
@@ -142,18 +170,25 @@ class SafetensorsCheckpoint:
         table = flat.reshape(-1, entry.shape[-1])
         if index.size and not 0 <= index.min() <= index.max() < len(table):
             raise InputError(f"tensor {name!r} has {len(table)} rows", got=f"{index.min()} to {index.max()}")
-        return decode(table[index], entry.dtype)
+        w, scale = decode(table[index], entry.dtype), self._scale(entry)
+        if scale is None:
+            return w
+        return _times(w, scale.at(index[:, None] * entry.shape[-1] + np.arange(entry.shape[-1])))
 
     def sample(self, name: str) -> NDArray[np.generic]:
         """Flat sample of a tensor: all of it, or 8 evenly spread blocks of 512 elements."""
         flat, entry = self._flat(name)
-        return decode(flat[sample_index(flat.size)], entry.dtype)
+        return _decoded(flat, sample_index(flat.size), entry, self._scale(entry))
 
     def stream(self, name: str, chunk: int = CHUNK) -> Iterator[NDArray[np.generic]]:
         """The tensor, flat, in pieces of at most `chunk` elements."""
         flat, entry = self._flat(name)
+        scale = self._scale(entry)
         for start in range(0, flat.size, chunk):
-            yield decode(flat[start : start + chunk], entry.dtype)
+            if scale is None:
+                yield decode(flat[start : start + chunk], entry.dtype)
+            else:
+                yield _decoded(flat, np.arange(start, min(start + chunk, flat.size)), entry, scale)
 
     def digest(self, name: str, full: bool = False) -> str:
         """Identity of one tensor's dtype, shape and content, sampled or (`full`) of every byte."""
@@ -195,7 +230,7 @@ def glance(path: Path, head: bytes = b"") -> bytes:
 
 
 def decode(raw: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
-    """Owned values of mapped data: F16 and BF16 to float32 without loss, others as they are.
+    """Owned values of mapped data: F16, BF16 and F8 (unscaled) to float32 without loss, others as they are.
 
     A bfloat16 number is the upper half of the float32 with the same value, so the decoding is a
     shift by 16 bits.
@@ -206,7 +241,21 @@ def decode(raw: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
         return wide.view(np.float32)
     if dtype == "F16":
         return raw.astype(np.float32)
+    if dtype in EIGHT:
+        return np.asarray(TABLES[dtype][raw])
     return np.array(raw, dtype=raw.dtype.newbyteorder("="))
+
+
+def _decoded(
+    flat: NDArray[np.generic], index: NDArray[np.integer], entry: Entry, scale: Scale | None
+) -> NDArray[np.generic]:
+    """Values at some places of a flat tensor."""
+    w = decode(flat[index], entry.dtype)
+    return w if scale is None else _times(w, scale.at(index))
+
+
+def _times(w: NDArray[np.generic], scale: NDArray[np.float32]) -> NDArray[np.generic]:
+    return np.asarray(w, np.float32) * scale
 
 
 def sample_index(n: int) -> NDArray[np.intp]:
@@ -267,69 +316,6 @@ def _outside(place: str, name: object) -> FormatError:
         got=ascii(name)[:120],
         fix="do not trust this checkpoint; fetch it again from its source",
     )
-
-
-def write(
-    path: str | os.PathLike[str],
-    tensors: Mapping[str, NDArray[np.generic]],
-    metadata: Mapping[str, str] | None = None,
-) -> Path:
-    """Write arrays as one safetensors file, atomically (temporary name, fsync, rename).
-
-    Raises
-    ------
-    InputError
-        When an array has a dtype that the format lacks.
-    """
-    parts = []
-    # widest elements first keeps every tensor aligned
-    for name in sorted(tensors, key=lambda k: (-np.asarray(tensors[k]).dtype.itemsize, k)):
-        array = np.asarray(tensors[name], order="C")
-        kind = _NAMES.get(array.dtype.newbyteorder("<"))
-        if kind is None:
-            raise InputError(
-                f"tensor {name!r} cannot be written",
-                expected=f"one of {', '.join(sorted(_NAMES.values()))}",
-                got=str(array.dtype),
-                fix="convert it with .astype(numpy.float32)",
-            )
-        data = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        parts.append(Part(name, kind, array.shape, array.nbytes, data.tobytes))
-    return write_parts(Path(path), parts, metadata)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One tensor to be written: its bytes are asked for when their turn comes."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    nbytes: int
-    data: Callable[[], bytes | memoryview]
-
-
-def write_parts(path: Path, parts: Sequence[Part], metadata: Mapping[str, str] | None = None) -> Path:
-    """Write tensors given as bytes, one in memory at a time; atomically, as `write`."""
-    header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    at = 0
-    for p in parts:
-        header[p.name] = {"dtype": p.dtype, "shape": list(p.shape), "data_offsets": [at, at + p.nbytes]}
-        at += p.nbytes
-    raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(len(raw).to_bytes(8, "little") + raw)
-            for p in parts:
-                file.write(p.data())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def checkpoint(path: Path, step: float, tokens: float | None = None) -> SafetensorsCheckpoint:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError
-from opalesce.runs.safetensors import Part, write_parts
+from opalesce.runs.writing import Part, write_parts
 
 HOMES = ("state_dict", "model_state_dict", "model", "module", "network", "ema_state_dict")
 WRAPS = ("module.", "_orig_mod.")  # put in front of every name by data parallelism and by compilation
