@@ -22,6 +22,7 @@ from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.plan import plan
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import folder, names, need, shard_of, spread, usage
+from opalesce.cli.verify import verify
 from opalesce.errors import OpalesceError
 
 if TYPE_CHECKING:
@@ -254,6 +255,7 @@ app.command("mirage")(laws.mirage)
 app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
 app.command("plan")(plan)
+app.command("verify")(verify)
 app.command("percolate-data")(percolate_data)
 app.add_typer(npm.app, name="npm")
 app.add_typer(theory.app, name="theory")

@@ -69,6 +69,7 @@ def document(
             "first": steps[0],
             "last": steps[-1],
         },
+        "inputs": _inputs(trial),
         "health": _health(trial.findings),
         "counts": dict(Counter(t["verdict"] for t in transitions)),
         "witnesses": [_witness(trial, c.evidence, c, names) for c in trial.hearing.cards]
@@ -104,6 +105,22 @@ def document(
         "notes": list(trial.notes),
         "how": how(trial),
     }
+
+
+def _inputs(trial: Trial) -> list[dict[str, str]]:
+    """Where each run was read, the home folder written as ~: `verify` opens them again."""
+    groups = (
+        ("run", [trial.main]),
+        ("seed", [m for m, _ in trial.seeds]),
+        ("null", [m for m, _ in trial.twins]),
+    )
+    home = str(Path.home())
+    return [
+        {"role": role, "name": m.run.name, "path": str(m.run.path).replace(home, "~", 1)}
+        for role, several in groups
+        for m in several
+        if m.run.path is not None
+    ]
 
 
 def _witness(
