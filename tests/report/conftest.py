@@ -82,6 +82,8 @@ def witness(name: str, verdict: str | None, place: float, n: int = 61, **more: A
         "q": None if verdict else 0.03,
         "power": 0.99,
         "smallest": 0.12,
+        "false_alarm": 0.02,
+        "status": "",
         "twin_ratio": None,
         "twin_rank_p": 1 / 3,
         "agrees_with": [],

@@ -17,6 +17,7 @@ import typer
 from opalesce.cli import laws, npm, theory
 from opalesce.cli.audit import audit
 from opalesce.cli.depth import depth
+from opalesce.cli.explain import explain
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.plan import plan
@@ -136,11 +137,14 @@ def measure(
                 "table": str(table),
                 "page": None if page is None else str(page),
                 "unreadable": broken,
+                "coverage": ds.attrs["coverage"],
                 "rows": frame.to_dict("records"),
             }
         )
     else:
         say(f"{len(frame)} values of {frame['name'].nunique()} observables and columns: {table}")
+        if ds.attrs["coverage"]:
+            say(ds.attrs["coverage"])
         for sentence in sorted({s for s in frame["status"] if s})[:10]:
             say(f"  not measured: {sentence}")
         if page is not None:
@@ -254,6 +258,7 @@ app.command("forecast")(laws.forecast)
 app.command("mirage")(laws.mirage)
 app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
+app.command("explain")(explain)
 app.command("plan")(plan)
 app.command("verify")(verify)
 app.command("percolate-data")(percolate_data)

@@ -68,7 +68,7 @@ def verify(
     """
     if not 0 < share <= 1:
         raise InputError("a share of the numbers", expected="in (0, 1]", got=str(share))
-    document = _read(Path(report))
+    document = read_report(Path(report))
     rng = np.random.default_rng(seed)
     places = {r["name"]: r["path"] for r in document.get("inputs", []) if r["role"] != "null"}
     sampled: dict[str, list[tuple[str, float, float]]] = {}
@@ -94,7 +94,14 @@ def verify(
     return out
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_report(path: Path) -> dict[str, Any]:
+    """What a `report.json` holds, looked over as if it came from a stranger.
+
+    Raises
+    ------
+    FormatError, InputError
+        See `verify`.
+    """
     try:
         if path.stat().st_size > MOST:
             raise FormatError(f"{path}: too large for a report", expected=f"at most {MOST} bytes")
