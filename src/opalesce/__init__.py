@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from opalesce.measure.sweep import measure as measure
     from opalesce.report.build import report as report
     from opalesce.report.figures import plot as plot
+    from opalesce.report.verify import verify as verify
     from opalesce.runs.open import open as open
     from opalesce.runs.run import Axis as Axis
     from opalesce.runs.run import Curve as Curve
     from opalesce.runs.run import Event as Event
     from opalesce.runs.run import Run as Run
+    from opalesce.transitions.compare import compare as compare
     from opalesce.transitions.mirage import mirage as mirage
     from opalesce.transitions.result import Transition as Transition
     from opalesce.transitions.trial import transitions as transitions
@@ -44,12 +46,14 @@ _PUBLIC = {
     "Run": "runs.run",
     "Transition": "transitions.result",
     "allocate": "laws.allocate",
+    "compare": "transitions.compare",
     "fit": "laws.fit",
     "forecast": "laws.forecast",
     "mirage": "transitions.mirage",
     "open": "runs.open",
     "plot": "report.figures",
     "trial": "transitions.trial",
+    "verify": "report.verify",
 }
 _VERBS = ("cite", "measure", "report", "transitions")
 

@@ -16,6 +16,7 @@ import typer
 
 from opalesce.cli import laws, npm, theory
 from opalesce.cli.audit import audit
+from opalesce.cli.compare import compare
 from opalesce.cli.depth import depth
 from opalesce.cli.explain import explain
 from opalesce.cli.percolate import percolate
@@ -259,6 +260,7 @@ app.command("mirage")(laws.mirage)
 app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
 app.command("explain")(explain)
+app.command("compare")(compare)
 app.command("plan")(plan)
 app.command("verify")(verify)
 app.command("percolate-data")(percolate_data)
