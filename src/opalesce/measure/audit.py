@@ -20,7 +20,7 @@ from opalesce.measure.audit_matrix import STREAM, Audited, Line, matrix_lines, s
 from opalesce.measure.cells import one_line
 from opalesce.measure.chain import chain, neurons
 from opalesce.measure.plan import Module, modules
-from opalesce.measure.roles import inputs_first, is_input_first, role_of
+from opalesce.measure.roles import bare, inputs_first, is_input_first, role_of
 from opalesce.measure.views import Views
 from opalesce.observables.multifractal import paper_spectra
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
@@ -131,6 +131,9 @@ def audit(
         rate = _rate() if budget is not None else float("inf")
         network = _network(checkpoint, tensors, run.config, seed)
         for k, module in enumerate(todo):
+            if module.why:
+                skipped[module.name] = module.why
+                continue
             shape = _shape(module, tensors)
             left = float("inf") if budget is None else budget - (time.monotonic() - start)
             if 1.2 * work(shape) / rate > left:
@@ -166,7 +169,7 @@ def _rate(side: int = 768) -> float:
 
 
 def _shape(module: Module, tensors: Mapping[str, TensorInfo]) -> tuple[int, int]:
-    shape, cut = tensors[module.tensors[0]].shape, module.cut
+    shape, cut = bare(tensors[module.tensors[0]].shape), module.cut
     if cut is not None:
         if cut.rule == "slab":
             return int(shape[1]), int(shape[2])

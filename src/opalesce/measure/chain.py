@@ -49,11 +49,14 @@ class ChainLink:
 def chain(tensors: Mapping[str, TensorInfo], config: Mapping[str, object]) -> tuple[ChainLink, ...]:
     """Links in the order of the forward pass; empty where names say nothing and sizes do not fit."""
     conv1d = inputs_first(tensors)
-    blocks: dict[int, dict[tuple[int | None, str], TensorInfo]] = {}
+    blocks: dict[tuple[bool, int], dict[tuple[int | None, str], TensorInfo]] = {}
     for name, info in tensors.items():
         role = role_of(name)
-        if role.block is not None and role.part != "other" and len(info.shape) in (2, 3) and _floating(info):
-            blocks.setdefault(role.block, {})[_key(role)] = info
+        if role.block is None or role.part == "other" or role.cross:
+            continue
+        if len(info.shape) in (2, 3) and _floating(info):
+            place = (role.stack == "decoder", role.block)  # the encoder of a pair comes first
+            blocks.setdefault(place, {})[_key(role)] = info
     links = [link for b in sorted(blocks) for link in _block(blocks[b], conv1d)]
     return tuple(links) if links else _plain(tensors)
 
@@ -67,17 +70,33 @@ def _floating(info: TensorInfo) -> bool:
 
 
 def _block(found: Mapping[tuple[int | None, str], TensorInfo], conv1d: bool) -> list[ChainLink]:
-    out = []
+    out: list[ChainLink] = []
     experts = sorted({e for e, _ in found}, key=lambda e: -1 if e is None else e)
+    width = 0  # of the stream, where attention tells it
     for part, names in _STEPS:
+        if part == "out" and not out:
+            continue  # projections in two steps (multi-head latent attention): attention is left out
         for e in experts:
             infos = [found[e, n] for n in names if (e, n) in found]
             stacks = [i for i in infos if len(i.shape) == 3]
-            if stacks:  # (experts, in, out), as the libraries stack them
-                out += [_link(part, stacks, True, slab=k) for k in range(stacks[0].shape[0])]
+            if stacks:
+                first = _stacked_inputs_first(part, stacks[0].shape, width)
+                out += [_link(part, stacks, first, slab=k) for k in range(stacks[0].shape[0])]
             elif infos:
                 out.append(_link(part, infos, is_input_first(infos[0].name, conv1d)))
+        width = out[0].sources if out and not width else width
     return out
+
+
+def _stacked_inputs_first(part: LinkPart, shape: tuple[int, ...], width: int) -> bool:
+    """Whether experts are stacked (experts, in, out): told by the side that is the stream's, if one is.
+
+    Some libraries stack (experts, out, in). Where the sizes cannot tell, the former.
+    """
+    stream_in = part != "down"
+    if width in shape[1:] and shape[1] != shape[2]:
+        return (shape[1] == width) == stream_in
+    return True
 
 
 def _link(part: LinkPart, infos: list[TensorInfo], first: bool, slab: int | None = None) -> ChainLink:

@@ -12,6 +12,9 @@ from opalesce.errors import InputError
 from opalesce.measure.chain import chain
 from opalesce.measure.cut import Cut, cuts
 from opalesce.measure.layer_views import depth_of, prompts_of
+from opalesce.measure.packed import packed
+from opalesce.measure.roles import bare
+from opalesce.measure.tied import tied
 from opalesce.observables import FAMILIES, GROUPS
 from opalesce.observables.registry import Observable, load
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
@@ -35,7 +38,7 @@ class Module:
     `tensor`: one matrix, or the part of a stored tensor that `cut` takes (`...query_key_value.weight#q`).
     `group`: several, stacked by rows (`layer0.qk`: Q over K). `network`: all matrices that lead from neurons
     to neurons, block by block. `model`: all that a circuit view needs. `layer`: the residual stream after
-    block number `layer`, on the prompts of the run.
+    block number `layer`, on the prompts of the run. `why` says why it is not measured (packed integers).
     """
 
     name: str
@@ -43,6 +46,7 @@ class Module:
     tensors: tuple[str, ...]
     cut: Cut | None = None
     layer: int | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Plan:
 
 
 def _is_matrix(info: TensorInfo) -> bool:
-    return len(info.shape) >= 2 and min(info.shape) > 0 and info.dtype.upper().startswith(("F", "BF"))
+    sides = bare(info.shape)
+    return len(sides) >= 2 and min(sides) > 0 and info.dtype.upper().startswith(("F", "BF"))
 
 
 def qk_groups(tensors: Mapping[str, TensorInfo]) -> list[Module]:
@@ -97,18 +102,24 @@ def circuit_tensors(tensors: Iterable[str], config: Mapping[str, object]) -> tup
 def modules(checkpoints: Sequence[Checkpoint], config: Mapping[str, object]) -> tuple[Module, ...]:
     """All modules that appear in any readable checkpoint, in the order of their names.
 
-    A broken checkpoint adds none; its cells get a status later.
+    A broken checkpoint adds none; its cells get a status later. Of tied weights the first stays. Packed
+    integers become modules that say why they are not measured.
     """
     seen: dict[str, TensorInfo] = {}
+    refused: dict[str, Module] = {}
     for checkpoint in checkpoints:
         try:
             headers = checkpoint.tensors()
         except (InputError, OSError):
             continue
+        codes = packed(headers, config)
+        refused |= {n: Module(n, "tensor", (n,), why=c.why) for n, c in codes.items() if c.parameters}
         for name, info in headers.items():
-            if name not in seen and _is_matrix(info):
+            if name not in seen and name not in codes and _is_matrix(info):
                 seen[name] = info
-    found = [m for info in seen.values() for m in _parts(info, config)]
+    for name in tied(checkpoints, seen, config):
+        del seen[name]
+    found = [m for info in seen.values() for m in _parts(info, config)] + list(refused.values())
     found += qk_groups(seen)
     links = chain(seen, config)
     if links:

@@ -10,14 +10,24 @@ from typing import Literal
 from opalesce.runs.run import TensorInfo
 
 Part = Literal[
-    "q", "k", "v", "qkv", "out", "up", "gate", "gate_up", "down", "embed", "position", "unembed", "router",
+    "q", "k", "v", "qkv", "q_a", "q_b", "kv_a", "kv_b",
+    "out", "up", "gate", "gate_up", "down", "embed", "position", "unembed", "router",
     "other",
 ]  # fmt: skip
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers?|h|blocks?|resblocks)\.?(?P<block>\d+)\.(?P<tail>.+)$")
+_STACK = re.compile(r"(?:model\.)?(?P<stack>encoder|decoder)\.(?:block|layers)\.\d")
 _EXPERT = re.compile(r"\bexperts\.(?P<expert>\d+)\.")
 _END = r"(?:\.weight)?$"
+_CROSS = re.compile(r"\b(?:EncDecAttention|encoder_attn|crossattention|cross_attn)\b")
 _PARTS: tuple[tuple[str, Part], ...] = (
+    (r"\bDenseReluDense\.wo" + _END, "down"),
+    (r"\bDenseReluDense\.wi_0" + _END, "gate"),
+    (r"\bDenseReluDense\.wi(?:_1)?" + _END, "up"),
+    (r"\bq_a_proj" + _END, "q_a"),
+    (r"\bq_b_proj" + _END, "q_b"),
+    (r"\bkv_a_proj(?:_with_mqa)?" + _END, "kv_a"),
+    (r"\bkv_b_proj" + _END, "kv_b"),
     (r"\b(?:query_key_value|qkv_proj|c_attn|Wqkv|W_pack|qkv|in_proj_weight|in_proj)" + _END, "qkv"),
     (
         r"\b(?:attention\.dense|self_attention\.dense|o_proj|out_proj|wo|attn\.c_proj|attn\.proj|o)" + _END,
@@ -34,7 +44,7 @@ _PARTS: tuple[tuple[str, Part], ...] = (
     (r"\b(?:mlp\.gate|router|block_sparse_moe\.gate)" + _END, "router"),
 )
 _ENDS: tuple[tuple[str, Part], ...] = (
-    (r"\b(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|embed)" + _END, "embed"),
+    (r"\b(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|shared|embed)" + _END, "embed"),
     (r"\b(?:wpe|position_embeddings|position|embed_positions|pos_embed)" + _END, "position"),
     (r"\b(?:lm_head|embed_out|unembed)" + _END, "unembed"),
 )
@@ -42,11 +52,16 @@ _ENDS: tuple[tuple[str, Part], ...] = (
 
 @dataclass(frozen=True)
 class Role:
-    """Place of a tensor: number of its block, what it does there, number of its expert."""
+    """Place of a tensor: what it does, number of its block, of its expert.
+
+    `stack` is "encoder" or "decoder" in models that have both; `cross`: attention from one to the other.
+    """
 
     part: Part
     block: int | None = None
     expert: int | None = None
+    stack: str = ""
+    cross: bool = False
 
 
 def role_of(name: str) -> Role:
@@ -57,7 +72,21 @@ def role_of(name: str) -> Role:
         return Role(found or "other")
     expert = _EXPERT.search(name)
     part = next((part for pattern, part in _PARTS if re.search(pattern, m["tail"])), None)
-    return Role(part or "other", int(m["block"]), int(expert["expert"]) if expert else None)
+    stack = _STACK.match(name)
+    return Role(
+        part or "other",
+        int(m["block"]),
+        int(expert["expert"]) if expert else None,
+        stack["stack"] if stack else "",
+        bool(_CROSS.search(m["tail"])),
+    )
+
+
+def bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without leading sides of one: (1, n, d) position embeddings are a matrix (n, d)."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
 
 
 def inputs_first(tensors: Mapping[str, TensorInfo]) -> bool:

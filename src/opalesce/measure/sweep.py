@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError, OpalesceError, StoreError
 from opalesce.measure.cells import Results, Task, known, one_line
+from opalesce.measure.coverage import covered
 from opalesce.measure.engines import engine as working
 from opalesce.measure.layer_views import prompts_of
 from opalesce.measure.plan import Plan, plan
@@ -193,6 +194,7 @@ def _dataset(run: Run, todo: Plan, fingerprints: list[tuple[str, str]], rows: li
         "axis_x1": run.axis.x1,
         "events": json.dumps([{"x": e.x, "kind": e.kind, "label": e.label} for e in run.events]),
         "provenance": json.dumps(provenance()),
+        "coverage": covered(run, {t for m in used if not m.why for t in m.tensors}) if used else "",
     }
     return ds
 

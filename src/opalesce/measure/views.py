@@ -14,6 +14,7 @@ from opalesce.errors import InputError
 from opalesce.measure.chain import chain, neurons, neurons_of
 from opalesce.measure.layer_views import LayerViews
 from opalesce.measure.plan import VIEWS_OF, Module
+from opalesce.measure.roles import bare
 from opalesce.observables.circuits import Circuit
 from opalesce.observables.multifractal import Neurons
 from opalesce.observables.norms import History
@@ -23,7 +24,11 @@ from opalesce.runs.run import Checkpoint
 
 
 def as_matrix(w: NDArray[Any]) -> NDArray[Any]:
-    """A tensor as (first dimension, all others): what a convolution kernel does to a patch."""
+    """A tensor as (first dimension, all others): what a convolution kernel does to a patch.
+
+    Leading sides of one are dropped first.
+    """
+    w = w.reshape(bare(w.shape))
     return w.reshape(w.shape[0], -1)
 
 
@@ -69,6 +74,8 @@ class Views:
         return getattr(self, view)
 
     def _take(self, checkpoint: Checkpoint, name: str) -> NDArray[Any]:
+        if self.module.why:
+            raise InputError(self.module.why)
         cut = self.module.cut
         if cut is None:
             return checkpoint.read(name)
