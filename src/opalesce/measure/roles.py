@@ -54,7 +54,7 @@ _ENDS: tuple[tuple[str, Part], ...] = (
 class Role:
     """Place of a tensor: what it does, number of its block, of its expert.
 
-    `stack` is "encoder" or "decoder" in models that have both; `cross`: attention from one to the other.
+    `stack` is "encoder" or "decoder" where the name says it; `cross`: attention from one to the other.
     """
 
     part: Part
@@ -83,9 +83,10 @@ def role_of(name: str) -> Role:
 
 
 def bare(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without leading sides of one: (1, n, d) position embeddings are a matrix (n, d)."""
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
+    """A shape of three or more sides without leading ones: (1, n, d) positions are a matrix (n, d)."""
+    if len(shape) > 2:
+        while shape and shape[0] == 1:
+            shape = shape[1:]
     return shape
 
 
