@@ -19,6 +19,7 @@ from opalesce.cli.audit import audit
 from opalesce.cli.compare import compare
 from opalesce.cli.depth import depth
 from opalesce.cli.explain import explain
+from opalesce.cli.figures import figures
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.plan import plan
@@ -261,6 +262,7 @@ app.command("allocate")(laws.allocate)
 app.command("percolate")(percolate)
 app.command("explain")(explain)
 app.command("compare")(compare)
+app.command("figures")(figures)
 app.command("plan")(plan)
 app.command("verify")(verify)
 app.command("percolate-data")(percolate_data)
