@@ -14,7 +14,13 @@ from typing import Any
 
 PUBLIC = {
     "Open and check": ("runs.open:open", "runs.check:check", "runs.run:Run", "runs.check:Finding"),
-    "Measure": ("measure.sweep:measure", "observables.registry:observable", "cite:cite"),
+    "Measure": (
+        "measure.sweep:measure",
+        "measure.coverage:coverage",
+        "measure.coverage:Coverage",
+        "observables.registry:observable",
+        "cite:cite",
+    ),
     "Judge": ("transitions.trial:transitions", "transitions.trial:trial", "transitions.result:Transition"),
     "Report": ("report.build:report", "report.figures:plot"),
     "Nulls": (

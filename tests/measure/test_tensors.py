@@ -36,9 +36,19 @@ SIZE = {
 TEXT = SIZE | {"max_position_embeddings": 32}
 FEW = TEXT | {"num_key_value_heads": 2}
 MOE = FEW | {"num_experts": 3, "moe_intermediate_size": 24, "num_experts_per_tok": 2}
-LATENT = {"n_routed_experts": 4, "moe_intermediate_size": 24, "num_experts_per_tok": 2, "first_k_dense_replace": 1,
-          "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8,
-          "n_group": 1, "topk_group": 1}  # fmt: skip
+LATENT = {
+    "n_routed_experts": 4,
+    "moe_intermediate_size": 24,
+    "num_experts_per_tok": 2,
+    "first_k_dense_replace": 1,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+    "n_group": 1,
+    "topk_group": 1,
+}
 T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 60}
 GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 60, "n_positions": 32}
 OPT = {"ffn_dim": 48, "word_embed_proj_dim": 32}
