@@ -43,6 +43,8 @@ class Hub:
     busy: int = 0  # so many answers 503 first
     cut: int = 0  # so many downloads broken off half way
     ranges: bool = True
+    etag: str = ""  # what the content is called instead of its hash
+    moved: str = ""  # the commit that is stated instead
     need: str = ""  # the token without which all is 401
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
@@ -126,9 +128,10 @@ def handler(hub: Hub, host: str) -> type[BaseHTTPRequestHandler]:
             data = hub.refs[ref][name]
             large = name.endswith(".safetensors")
             etag = hashlib.sha256(data) if large else hashlib.sha1(b"blob %d\0" % len(data) + data)
-            about = {"X-Repo-Commit": hub.commit(ref), "ETag": f'"{etag.hexdigest()}"'}
+            called = hub.etag or etag.hexdigest()
+            about = {"X-Repo-Commit": hub.moved or hub.commit(ref), "ETag": f'"{called}"'}
             if large:
-                about |= {"X-Linked-Etag": f'"{etag.hexdigest()}"', "X-Linked-Size": str(len(data))}
+                about |= {"X-Linked-Etag": f'"{called}"', "X-Linked-Size": str(len(data))}
                 return self.answer(302, b"", about | {"Location": f"{hub.storage}/{ref}/{name}"})
             return self.answer(200, data, about)
 

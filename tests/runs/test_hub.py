@@ -238,6 +238,29 @@ def test_content_that_is_not_what_was_promised(hub: Hub, tmp_path: Path) -> None
         assert "not what the hub promised" in seen[0]["seen"]
 
 
+def test_a_revision_that_moves_and_content_named_by_a_path(hub: Hub, tmp_path: Path) -> None:
+    code = """
+import opalesce
+run = opalesce.open("hf://org/model@step1")
+run.checkpoints[0].tensors()
+try:
+    run.checkpoints[0].read("norm.weight")
+except opalesce.errors.InputError as error:
+    print(error)
+"""
+    for hub.moved, hub.etag in (("a" * 40, ""), ("", "../../../../../out/evil"), ("../../evil", "")):
+        said = run(hub, tmp_path, code=code)
+        assert "has moved, or is not named by its content" in said.stdout, said.stderr
+    assert not [p for p in tmp_path.rglob("*") if "evil" in p.name or p.suffix == ".safetensors"]
+
+
+def test_workers_read_the_hub(hub: Hub, tmp_path: Path) -> None:
+    words = ("measure", "hf://org/model@step*", "--observables", "stable_rank", "--jobs", "2", "--out", "m")
+    done = run(hub, tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "m/measured.csv").read_text().splitlines()) == 1 + 6 * 3
+
+
 def test_a_busy_hub_is_asked_again(hub: Hub, tmp_path: Path) -> None:
     hub.busy = 2
     assert run(hub, tmp_path, "check", "hf://org/model@step*").returncode == 0

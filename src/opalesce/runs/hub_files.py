@@ -139,7 +139,8 @@ def local(repo: str, commit: str, file: str) -> Path | None:
 def fetch(repo: str, revision: str, commit: str, file: Stored, place: Path) -> Path:
     """The file in huggingface_hub's cache, downloaded unless it is there, and verified once.
 
-    The revision is asked for by its name, so that the cache knows it offline, and must still be `commit`.
+    The revision is asked for by its name, so that the cache knows it offline, and must still be `commit`. The
+    library names its files by what the server calls their content: only a hash may name one.
 
     Raises
     ------
@@ -157,7 +158,11 @@ def fetch(repo: str, revision: str, commit: str, file: Stored, place: Path) -> P
         )
     hub = library()
     try:
-        path = Path(hub.hf_hub_download(repo, file.name, revision=revision, library_name="opalesce"))
+        about = hub.get_hf_file_metadata(hub.hf_hub_url(repo, file.name, revision=revision))
+        if about.commit_hash == commit and _hex(about.etag, 40, 64):
+            path = Path(hub.hf_hub_download(repo, file.name, revision=revision, library_name="opalesce"))
+        else:
+            path = Path(ascii(about.commit_hash)) / file.name
     except (hub.errors.HfHubHTTPError, hub.utils.httpx.HTTPError, ValueError, OSError) as error:
         answer = getattr(error, "response", None)
         raise InputError(
@@ -167,8 +172,8 @@ def fetch(repo: str, revision: str, commit: str, file: Stored, place: Path) -> P
         ) from None
     if path.parent.name != commit:
         raise InputError(
-            f"{place}: the revision has moved", expected=f"commit {commit}", got=path.parent.name[:40],
-            fix="open the run again",
+            f"{place}: the revision has moved, or is not named by its content", expected=f"commit {commit}",
+            got=path.parent.name[:60], fix="open the run again",
         )  # fmt: skip
     _verify(path, file, place)
     return path
