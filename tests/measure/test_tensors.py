@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as tr
+from safetensors.torch import save_file
 
 import opalesce
 from opalesce.cli import main
@@ -290,6 +291,27 @@ def test_packed_weights_are_refused_with_a_reason(
     said = capsys.readouterr().out
     assert "33.2 % of 12,352 parameters analysed; left out: packed integers (quantised) 66.3 %" in said
     assert ds.attrs["coverage"] in said
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("scaled", [True, False])
+def test_eight_bit_floats_are_measured_with_their_scales_only(tmp_path: Path, scaled: bool) -> None:
+    w = torch.randn(130, 140, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([[0.5, 2.0], [4.0, 1.0]])
+    state = {"x.weight": w.to(torch.float8_e4m3fn), "norm.weight": torch.ones(4)}
+    save_file(state | ({"x.weight_scale_inv": scale} if scaled else {}), tmp_path / "step0.safetensors")
+    ds = opalesce.measure(tmp_path, observables=["stable_rank"])
+    assert list(ds["module"].values[ds["kind"].values == "tensor"]) == ["x.weight"]
+    got = ds["stable_rank"].sel(module="x.weight").item()
+    if not scaled:
+        assert np.isnan(got)
+        assert "values mean nothing" in ds["stable_rank_status"].sel(module="x.weight").item()
+        assert "eight-bit floats without scales 99.9 %" in ds.attrs["coverage"]
+        return
+    blocks = scale.repeat_interleave(128, 0)[:130].repeat_interleave(128, 1)[:, :140]
+    s = np.linalg.svd((state["x.weight"].float() * blocks).numpy(), compute_uv=False)
+    assert got == pytest.approx((s**2).sum() / s[0] ** 2, rel=1e-5)
+    assert "of 18,204 parameters analysed" in ds.attrs["coverage"]
 
 
 def test_percent_is_never_rounded_to_all_or_nothing() -> None:

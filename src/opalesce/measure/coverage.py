@@ -60,7 +60,7 @@ def coverage(checkpoint: Checkpoint, config: Mapping[str, object], analysed: Col
         if name in analysed and name not in codes:
             done += n
         else:
-            why = _why(name, info, name in codes)
+            why = codes[name].kind if name in codes else _why(info)
             left[why] = left.get(why, 0) + n
     return Coverage(total, done, dict(sorted(left.items(), key=lambda kv: -kv[1])))
 
@@ -69,12 +69,9 @@ def _floating(info: TensorInfo) -> bool:
     return info.dtype.upper().startswith(("F", "BF"))
 
 
-def _why(name: str, info: TensorInfo, code: bool) -> str:
-    if code:
-        return "packed integers (quantised)"
-    if sum(side > 1 for side in info.shape) < 2:
-        return "vectors (biases, norms)"
-    return "matrices not asked for"
+def _why(info: TensorInfo) -> str:
+    vector = sum(side > 1 for side in info.shape) < 2
+    return "vectors (biases, norms)" if vector else "matrices not asked for"
 
 
 def covered(run: Run, analysed: Collection[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opalesce.runs.float8 import SUFFIXES
+from opalesce.runs.header import EIGHT
 from opalesce.runs.run import TensorInfo
 
 _BNB = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map")
@@ -19,10 +20,14 @@ _BNB = (".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map")
 
 @dataclass(frozen=True)
 class Packed:
-    """Why a tensor is not measured, and how many weights it holds (0: it only helps to unpack others)."""
+    """Why a tensor is not measured, and how many weights it holds (0: it only helps to unpack others).
+
+    `kind` is the same reason in a few words.
+    """
 
     why: str
     parameters: int = 0
+    kind: str = "packed integers (quantised)"
 
 
 def packed(tensors: Mapping[str, TensorInfo], config: Mapping[str, object]) -> dict[str, Packed]:
@@ -49,8 +54,12 @@ def packed(tensors: Mapping[str, TensorInfo], config: Mapping[str, object]) -> d
         elif info.dtype == "U8" and name.endswith("_blocks") and f"{name[:-7]}_scales" in tensors:
             _whole(out, name, "MXFP4", 2 * n)
             _parts(out, tensors, name, [f"{name[:-7]}_scales"])
-        elif info.dtype in ("F8_E4M3", "F8_E5M2"):
-            _parts(out, tensors, name, [*(name + s for s in SUFFIXES), f"{base}.input_scale"])
+        elif info.dtype.startswith(("F8_E4M3", "F8_E5M2")):
+            scales = [name + s for s in SUFFIXES if name + s in tensors]
+            _parts(out, tensors, name, [*scales, f"{base}.input_scale"])
+            if not scales or info.dtype not in EIGHT:
+                why = f"{name} is stored as {info.dtype} without scales read here: its values mean nothing"
+                out[name] = Packed(why, n, "eight-bit floats without scales")
     return out
 
 

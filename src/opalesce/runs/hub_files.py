@@ -11,7 +11,7 @@ from typing import Any
 
 from opalesce.errors import FormatError, InputError
 from opalesce.runs.hub_http import library, listing, offline
-from opalesce.runs.safetensors import INDEX, shard_names
+from opalesce.runs.shards import INDEX, shard_names
 
 MAX_JSON = 50_000_000  # bytes of an index or a config
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*\Z")

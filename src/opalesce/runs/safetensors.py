@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,9 +15,11 @@ from opalesce.errors import FormatError, InputError
 from opalesce.runs.float8 import SUFFIXES, TABLES, Scale, scale_of
 from opalesce.runs.header import EIGHT, READABLE, Entry, Header, read_header
 from opalesce.runs.run import TensorInfo
+from opalesce.runs.shards import INDEX as INDEX
+from opalesce.runs.shards import shard_names as shard_names
+from opalesce.runs.shards import shards_of as shards_of
 from opalesce.runs.writing import write as write
 
-INDEX = "model.safetensors.index.json"
 BLOCKS, BLOCK = 8, 512  # a sample of a tensor: so many blocks of so many elements
 CHUNK = 1 << 22
 
@@ -264,58 +265,6 @@ def sample_index(n: int) -> NDArray[np.intp]:
         return np.arange(n)
     starts = np.linspace(0, n - BLOCK, BLOCKS).astype(np.intp)
     return np.asarray((starts[:, None] + np.arange(BLOCK)).ravel(), np.intp)
-
-
-def shards_of(index: Path) -> tuple[Path, ...]:
-    """Shard files named by an index `model.safetensors.index.json`, sorted.
-
-    Raises
-    ------
-    FormatError
-        When the index is malformed, names a path (not a bare file name) or a file that leads out
-        of its folder through a symbolic link.
-    """
-    try:
-        raw = index.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{index}: cannot be read", got=error.strerror or type(error).__name__) from error
-    names = shard_names(raw, str(index))
-    home = index.parent.resolve()
-    for name in names:
-        if (home / name).resolve().parent != home:
-            raise _outside(str(index), name)
-    return tuple(index.parent / name for name in names)
-
-
-def shard_names(raw: bytes, place: str) -> list[str]:
-    """Bare file names in the text of a shard index, sorted.
-
-    Raises
-    ------
-    FormatError
-        See `shards_of`.
-    """
-    try:
-        names = sorted(set(json.loads(raw.decode("utf-8"))["weight_map"].values()))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(
-            f"{place}: not a shard index", expected='{"weight_map": {tensor: file}}', got=str(error)[:120]
-        ) from error
-    for name in names:
-        if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\0"):
-            raise _outside(place, name)
-    if not names:
-        raise FormatError(f"{place}: the index names no shard")
-    return names
-
-
-def _outside(place: str, name: object) -> FormatError:
-    return FormatError(
-        f"{place}: a shard lies outside the folder of its index",
-        expected="bare file names",
-        got=ascii(name)[:120],
-        fix="do not trust this checkpoint; fetch it again from its source",
-    )
 
 
 def checkpoint(path: Path, step: float, tokens: float | None = None) -> SafetensorsCheckpoint:

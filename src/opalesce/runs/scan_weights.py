@@ -12,7 +12,8 @@ from opalesce.errors import FormatError
 from opalesce.runs.flax_file import FlaxCheckpoint
 from opalesce.runs.orbax import OrbaxCheckpoint
 from opalesce.runs.run import Checkpoint
-from opalesce.runs.safetensors import INDEX, SafetensorsCheckpoint, shards_of
+from opalesce.runs.safetensors import SafetensorsCheckpoint
+from opalesce.runs.shards import INDEX, shards_of
 from opalesce.runs.steps import parse_path, parse_step
 from opalesce.runs.torch_file import TorchCheckpoint
 
