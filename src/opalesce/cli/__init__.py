@@ -24,7 +24,7 @@ from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.plan import plan
 from opalesce.cli.terminal import Progress, print_json, say
-from opalesce.cli.typed import folder, names, need, shard_of, spread, usage
+from opalesce.cli.typed import folder, names, need, seconds, shard_of, spread, usage
 from opalesce.cli.verify import verify
 from opalesce.errors import OpalesceError
 
@@ -102,10 +102,14 @@ def measure(
     ] = None,
     gpus: Annotated[float, typer.Option("--gpus", help="GPUs that each task asks of a cluster.")] = 0,
     shard: Annotated[str | None, typer.Option("--shard", help="i/n: one of n processes (i from 0).")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Time, such as 60s or 5min: a fair sample of the modules.")
+    ] = None,
     allow_pickle: Pickle = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure observables at every checkpoint and module. Interrupted, it goes on when run again."""
+    from opalesce.measure.aggregate import sampled_means
     from opalesce.measure.sweep import measure as sweep
     from opalesce.measure.table import tidy, write_csv
     from opalesce.report.html import write_exhibits
@@ -124,6 +128,7 @@ def measure(
             shard=part,
             n_jobs=jobs,
             gpus=gpus,
+            budget=seconds(budget),
             progress=lambda i, n: progress(f"measuring {opened.name}: {i} of {n}"),
         )
     frame = tidy(ds)
@@ -140,6 +145,7 @@ def measure(
                 "page": None if page is None else str(page),
                 "unreadable": broken,
                 "coverage": ds.attrs["coverage"],
+                "means": sampled_means(ds),
                 "rows": frame.to_dict("records"),
             }
         )
@@ -147,6 +153,11 @@ def measure(
         say(f"{len(frame)} values of {frame['name'].nunique()} observables and columns: {table}")
         if ds.attrs["coverage"]:
             say(ds.attrs["coverage"])
+        for m in sampled_means(ds):
+            say(
+                f"  {m['name']}: mean over {m['visited']} of {m['modules']} modules at {m['step']:g}: "
+                f"{m['mean']:.4g} [{m['low']:.4g}, {m['high']:.4g}]"
+            )
         for sentence in sorted({s for s in frame["status"] if s})[:10]:
             say(f"  not measured: {sentence}")
         if page is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +48,16 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
     i, slash, n = text.partition("/")
     need(bool(slash) and i.isdigit() and n.isdigit(), "no such shard", "i/n, such as 0/4", text)
     return int(i), int(n)
+
+
+def seconds(text: str | None) -> float | None:
+    """Seconds of "90", "90s", "5min", "2h"; None where nothing was typed."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)?\s*", text)
+    size = float(found[1]) * {"min": 60, "h": 3600}.get(found[2] or "", 1) if found else 0.0
+    need(size > 0, "no such time", "seconds, or 90s, 5min, 2h", text)
+    return size
 
 
 def names(text: str | None) -> list[str] | None:

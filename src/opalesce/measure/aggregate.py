@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+from scipy.stats import t
 
 from opalesce.errors import InputError
+from opalesce.measure.budget import SKIPPED
 from opalesce.runs.run import Curve
+
+Floats = NDArray[np.float64]
 
 
 def aggregate(ds: xr.Dataset, name: str, modules: str | None = None) -> Curve:
-    """The series of one variable along the run: a curve as it is, or the mean over modules.
+    r"""The series of one variable along the run: a curve as it is, or the mean over modules.
 
     Every module weighs the same. A module that is undefined at all steps is left out; a step at which
     any other module is missing or bad is left out whole, because a mean over a changing set of
     modules would jump without any change in the run.
+
+    Where a budget left M - m of M modules unvisited, `stderr` is that of the mean of a simple random sample
+    without replacement, :math:`s \sqrt{(1 - m/M)/m}` (cochran1977sampling, theorem 2.2), with s over the m
+    modules at that step. It does not shrink along the run: the same modules are missing everywhere.
 
     Parameters
     ----------
@@ -49,7 +59,7 @@ def aggregate(ds: xr.Dataset, name: str, modules: str | None = None) -> Curve:
         error = ds[f"{name}_stderr"].values if f"{name}_stderr" in ds else None
         label = name
     elif variable.dims == ("step", "module"):
-        y, error = _mean(ds, name, modules), None
+        y, error = _mean(ds, name, modules)
         label = f"{name}[{modules}]" if modules else name
     else:
         raise InputError(f"{name!r} is not one number per module", got=f"dimensions {variable.dims}")
@@ -69,9 +79,10 @@ def aggregate(ds: xr.Dataset, name: str, modules: str | None = None) -> Curve:
     )
 
 
-def _mean(ds: xr.Dataset, name: str, pattern: str | None) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _mean(ds: xr.Dataset, name: str, pattern: str | None) -> tuple[Floats, Floats | None]:
     values = np.asarray(ds[name].values, float)
     defined = np.isfinite(values).any(axis=0)
+    skipped = (ds[f"{name}_status"].values == SKIPPED).any(axis=0) & ~defined
     names = [str(m) for m in ds["module"].values]
     kinds = [str(k) for k in ds["kind"].values]
     if pattern is not None:
@@ -82,7 +93,40 @@ def _mean(ds: xr.Dataset, name: str, pattern: str | None) -> np.ndarray[tuple[in
         chosen = np.array([k == "tensor" for k in kinds])
         if not (chosen & defined).any():
             chosen = np.array([k == "model" for k in kinds])
+    missed = int((chosen & skipped).sum())
     chosen &= defined
     if not chosen.any():
         raise InputError(f"{name!r} is undefined everywhere", fix=f"read the reasons in {name}_status")
-    return np.asarray(values[:, chosen].mean(axis=1))
+    of = values[:, chosen]
+    m = of.shape[1]
+    if not missed:
+        return np.asarray(of.mean(axis=1)), None
+    spread = of.std(axis=1, ddof=1) if m > 1 else np.full(len(of), np.inf)
+    return np.asarray(of.mean(axis=1)), np.asarray(spread * np.sqrt((1 - m / (m + missed)) / m))
+
+
+def sampled_means(ds: xr.Dataset, level: float = 0.9) -> list[dict[str, Any]]:
+    """Means over modules at the last step that a budget left as samples, with intervals widened for it.
+
+    The interval is the t interval of a simple random sample without replacement (see `aggregate`): m - 1
+    degrees of freedom. Empty where every module was visited.
+    """
+    out = []
+    for name in map(str, ds.data_vars):
+        if f"{name}_status" not in ds or ds[name].dims != ("step", "module"):
+            continue
+        skipped = (ds[f"{name}_status"].values == SKIPPED).any(axis=0)
+        visited = np.isfinite(ds[name].values).any(axis=0) & (ds["kind"].values == "tensor")
+        missed = int((skipped & ~visited & (ds["kind"].values == "tensor")).sum())
+        if not missed or not visited.any():
+            continue
+        curve = aggregate(ds, name)
+        m = int(visited.sum())
+        error = np.inf if curve.stderr is None else float(curve.stderr[-1])
+        half = float(t.ppf((1 + level) / 2, m - 1)) * error if m > 1 else np.inf
+        mean = float(curve.y[-1])
+        out.append(
+            {"name": name, "step": float(curve.x[-1]), "visited": m, "modules": m + missed, "mean": mean,
+             "low": mean - half, "high": mean + half, "level": level}
+        )  # fmt: skip
+    return out

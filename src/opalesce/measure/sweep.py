@@ -12,11 +12,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError, OpalesceError, StoreError
+from opalesce.measure.budget import SKIPPED, within
 from opalesce.measure.cells import Results, Task, known, one_line
 from opalesce.measure.coverage import covered
 from opalesce.measure.engines import engine as working
 from opalesce.measure.layer_views import prompts_of
-from opalesce.measure.plan import Plan, plan
+from opalesce.measure.plan import Module, Plan, plan
 from opalesce.measure.store import Result, Store
 from opalesce.observables.registry import Observable
 from opalesce.provenance import provenance
@@ -36,6 +37,7 @@ def measure(
     n_jobs: int = 1,
     gpus: float = 0,
     steps: Sequence[float] | None = None,
+    budget: float | None = None,
     progress: Progress | None = None,
     throw: bool = False,
 ) -> xr.Dataset:
@@ -62,8 +64,12 @@ def measure(
         GPUs that each task asks of a Dask or Ray cluster.
     steps : sequence of float, optional
         Measure weights at these checkpoints only; the past of each is still what it is in the whole run.
+    budget : float, optional
+        Seconds. Modules are visited in a fixed order in which every beginning is a fair sample of roles and
+        depths (`measure.budget.visiting`), each at all checkpoints, until the time is over; the others get a
+        status, and means over modules a standard error for it (`measure.aggregate`).
     progress : callable, optional
-        Called with (checkpoints done, all).
+        Called with (checkpoints done, all), or modules under a budget.
     throw : bool
         Raise at the first failure instead of noting it in a status.
 
@@ -89,6 +95,11 @@ def measure(
         raise InputError("no such shard", expected="(i, n) with 0 <= i < n", got=str(shard))
     if shard is not None and out is None:
         raise InputError("shards meet in a store", expected="out=FOLDER", got="out=None")
+    if budget is not None and (shard is not None or not budget > 0):
+        raise InputError(
+            "a budget is the time of one whole sweep", expected="seconds above 0, and no shard",
+            got=f"budget {budget:g}" + ("" if shard is None else f" with shard {shard}"),
+        )  # fmt: skip
     store = _store(Path(out)) if out is not None else None
     fingerprints = [fingerprint_of(c) for c in run.checkpoints]
     rows: list[Results] = [{} for _ in run.checkpoints]
@@ -103,10 +114,14 @@ def measure(
             tasks = {i: t for i, t in tasks.items() if t.checkpoint.step in asked}
         mine = [i for i in tasks if shard is None or i % shard[1] == shard[0]]
         with working(engine, n_jobs, gpus) as active:
-            for n, (i, got) in enumerate(zip(mine, active.map([tasks[i] for i in mine]), strict=True)):
-                rows[i] = got
-                if progress is not None:
-                    progress(n + 1, len(mine))
+            if budget is not None:
+                found = within(tasks, active.map, budget, progress)
+                rows = [found.get(i, row) for i, row in enumerate(rows)]
+            else:
+                for n, (i, got) in enumerate(zip(mine, active.map([tasks[i] for i in mine]), strict=True)):
+                    rows[i] = got
+                    if progress is not None:
+                        progress(n + 1, len(mine))
         for i in set(tasks) - set(mine):
             rows[i] = _from_store(tasks[i])
     return _dataset(run, todo, fingerprints, rows)
@@ -194,9 +209,20 @@ def _dataset(run: Run, todo: Plan, fingerprints: list[tuple[str, str]], rows: li
         "axis_x1": run.axis.x1,
         "events": json.dumps([{"x": e.x, "kind": e.kind, "label": e.label} for e in run.events]),
         "provenance": json.dumps(provenance()),
-        "coverage": covered(run, {t for m in used if not m.why for t in m.tensors}) if used else "",
+        "coverage": covered(run, _analysed(used, rows)) if used else "",
     }
     return ds
+
+
+def _analysed(used: Sequence[Module], rows: list[Results]) -> set[str]:
+    """Tensors of the modules that were measured: not packed, and visited if there was a budget."""
+    gone = {
+        name
+        for row in rows
+        for name, cells in row.items()
+        if any(r.status == SKIPPED for r in cells.values())
+    }
+    return {t for m in used if not m.why and m.name not in gone for t in m.tensors}
 
 
 def _axis(run: Run, todo: Plan) -> NDArray[np.float64]:
