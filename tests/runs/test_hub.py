@@ -293,6 +293,37 @@ except opalesce.errors.FormatError as error:
     assert "1 of 2 shards are not there" in lines[2]
 
 
+def test_one_wrong_shard_is_found_without_a_download(hub: Hub, tmp_path: Path) -> None:
+    names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    rng = np.random.default_rng(0)
+
+    def shard(key: str) -> bytes:
+        return packed(tmp_path, {key: rng.normal(size=(6, 6)).astype(np.float32)})
+
+    hub.refs = {f"step{i}": dict(zip(names, (shard("a"), shard("b")), strict=True)) for i in range(6)}
+    frozen = shard("b")
+    hub.refs["step4"][names[0]] = hub.refs["step1"][names[0]]
+    found = findings(run(hub, tmp_path, "check", "hf://org/model@step*", "--json"))
+    assert found["duplicate shard"]["x"] == [1, 4]
+    assert names[0] in str(found["duplicate shard"]["file"])
+    assert "duplicate checkpoint" not in found
+    for i in range(6):  # frozen weights are the same everywhere
+        hub.refs[f"step{i}"] = {names[0]: shard("a"), names[1]: frozen}
+    assert "duplicate shard" not in findings(run(hub, tmp_path, "check", "hf://org/model@step*", "--json"))
+
+
+def test_without_the_extra_the_error_names_it(hub: Hub, tmp_path: Path) -> None:
+    code = """
+import sys
+sys.modules["huggingface_hub"] = None
+from opalesce.cli import main
+sys.exit(main(["check", "hf://org/model@step*"]))
+"""
+    done = run(hub, tmp_path, code=code)
+    assert done.returncode == 2
+    assert "opalesce[hub]" in done.stderr
+
+
 @pytest.mark.parametrize(
     "text",
     ["hf://", "hf:/org/model", "hf://org/../model", "hf://user:secret@host/model", "hf://org/model@../../x",

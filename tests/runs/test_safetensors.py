@@ -18,6 +18,7 @@ from opalesce.runs.safetensors import (
     checkpoint,
     decode,
     sample_index,
+    shard_names,
     shards_of,
     write,
 )
@@ -301,3 +302,14 @@ def test_a_checkpoint_travels_to_a_worker(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(c))
     assert again == c
     assert again.read("w").tolist() == [1, 1, 1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=40), st.text(max_size=12))
+def test_a_shard_index_gives_bare_names_or_a_format_error(noise: bytes, name: str) -> None:
+    for raw in (noise, json.dumps({"weight_map": {"w": name}}).encode()):
+        try:
+            names = shard_names(raw, "index")
+        except FormatError:
+            continue
+        assert all(n and not set(n) & set("/\\:\0") and n not in (".", "..") for n in names)

@@ -108,6 +108,21 @@ print(run.checkpoints[0].read("embed").sum(), {{"jax", "orbax", "torch"}} & set(
     assert done.stdout == "2016.0 set()\n", done.stderr
 
 
+@pytest.mark.parametrize(("module", "kind"), [("tensorstore", "plain"), ("msgpack", "flax")])
+def test_without_the_extra_the_error_names_it(saved: Path, kind: str, module: str) -> None:
+    code = f"""
+import sys
+sys.modules[{module!r}] = None
+import opalesce
+try:
+    opalesce.open({str(saved / kind)!r}).checkpoints[0].tensors()
+except opalesce.errors.InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "opalesce[orbax]" in done.stdout, done.stderr
+
+
 def copy(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved / "folders/step5", tmp_path / "step5"))
 

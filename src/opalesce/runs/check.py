@@ -87,6 +87,7 @@ def check(
     """
     from opalesce.runs.check_pairs import check_pair
     from opalesce.runs.check_series import check_series
+    from opalesce.runs.check_shards import check_shards
     from opalesce.runs.check_weights import check_weights, look
 
     found: list[Finding] = []
@@ -94,7 +95,7 @@ def check(
     for r in (run, *others):
         looks, bad = look(r, full, progress)
         seen.append(looks)
-        found += bad + check_weights(r, looks) + check_series(r)
+        found += bad + check_weights(r, looks) + check_shards(r, looks) + check_series(r)
     runs = (run, *others)
     for i, j in combinations(range(len(runs)), 2):
         found += check_pair(runs[i], runs[j], seen[i], seen[j], len(runs))
