@@ -47,7 +47,7 @@ def test_a_folder_with_everything(tmp_path: Path) -> None:
     assert [(e.x, e.kind) for e in run.events] == [(10.0, "warm-up end")]
     left = why(run)
     assert left["checkpoint-100/pytorch_model.bin"].startswith("pickle: not opened by default")
-    assert left["readme.txt"] == "no reader for .txt"
+    assert left["readme.txt"] == "no training log"
     assert "control axis" in left["notes.csv"]
     assert "beside model.safetensors" in left["checkpoint-100/optimizer.safetensors"]
     assert "no step" in left["model.safetensors"]

@@ -13,6 +13,8 @@ from opalesce.runs.run import Fault
 from opalesce.runs.series import Parsed
 
 _MISSING = {"", "na", "n/a", "null", "none", "-"}
+_TENSORBOARD = ["Wall time", "Step", "Value"]  # its download of one scalar, named after the tag
+_EXTREME = ("__MIN", "__MAX")  # of a download of a W&B chart: of the points behind one point
 _MAX_NAMED = 5  # malformed lines named one by one
 
 
@@ -35,6 +37,8 @@ def read_csv(path: Path) -> Parsed:
             table = [(lines.line_num, row) for row in lines if row]
     except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
         raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
+    if names == _TENSORBOARD:
+        names[2] = path.name.removesuffix(".gz").removesuffix(".csv").rpartition("tag-")[2]
     if len(set(names)) < len(names):
         raise FormatError(f"{path}: two columns have the same name", got=", ".join(names)[:200])
     bad = [(n, f"{len(row)} cells, header has {len(names)}") for n, row in table if len(row) != len(names)]
@@ -65,7 +69,11 @@ def _numeric(names: list[str], rows: list[list[str]]) -> set[str]:
     out = set()
     for i, name in enumerate(names):
         filled = [r[i] for r in rows if r[i].strip().lower() not in _MISSING]
-        if filled and 2 * sum(_float(c) is not None for c in filled) >= len(filled):
+        if (
+            filled
+            and not name.endswith(_EXTREME)
+            and 2 * sum(_float(c) is not None for c in filled) >= len(filled)
+        ):
             out.add(name)
     return out
 

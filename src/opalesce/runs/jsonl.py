@@ -8,7 +8,7 @@ from typing import Any
 
 from opalesce.errors import FormatError
 from opalesce.runs.run import Event, Fault
-from opalesce.runs.series import Parsed, axis_column, axis_name, build, is_quantity
+from opalesce.runs.series import AXES, Parsed, axis_column, axis_name, build, is_quantity
 
 
 def read_jsonl(path: Path) -> Parsed:
@@ -69,6 +69,10 @@ def from_rows(
             got=", ".join(list(names)[:8]) or "no numbers",
         )
     columns: dict[str, tuple[list[float], list[float]]] = {n: ([], []) for n in names if is_quantity(n)}
+    others = {
+        n: axis_name(n) for n in names if n.strip().lower() in AXES and axis_name(n) != axis_name(column)
+    }
+    also: dict[str, list[tuple[float, float]]] = {a: [] for a in others.values() if a != "x"}
     events, before, used = [], float("-inf"), 0
     for row in rows:
         at = row.get(column)
@@ -82,12 +86,14 @@ def from_rows(
             if name in columns:
                 columns[name][0].append(at)
                 columns[name][1].append(value)
+            elif others.get(name) in also:
+                also[others[name]].append((at, value))
     if used < len(rows):
         faults.append(
             Fault("malformed line", source, f"{len(rows) - used} of {len(rows)} rows have no {column}")
         )
     curves, more = build(columns, source, used)
-    return Parsed(curves, axis_name(column), faults + more, config or {}, events)
+    return Parsed(curves, axis_name(column), faults + more, config or {}, events, also)
 
 
 def numbers(value: dict[str, Any], prefix: str = "") -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from opalesce.errors import FormatError, InputError
 from opalesce.runs import lm_eval, memory
 from opalesce.runs.events import config_events
+from opalesce.runs.join import Scale, convert, scales
 from opalesce.runs.long_scores import is_long, read_long
 from opalesce.runs.run import Axis, Checkpoint, Curve, Event, Fault, Left, Run, Scan
 from opalesce.runs.scan import Scanner, scan
@@ -23,6 +24,7 @@ from opalesce.runs.series import UNITS, Parsed
 from opalesce.runs.steps import parse_step
 from opalesce.runs.table import read_table
 
+_COMMON = {"metrics", "log", "logs", "history", "events", "trainer_state", "progress", "train", "results"}
 _URL = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -125,24 +127,60 @@ def assemble(found: Scanner, name: str) -> Run:
     logs = list(found.logs)
     if found.evals:
         logs.append((found.root, lm_eval.assemble(found.evals, found.root)))
-    axis = "step" if checkpoints or found.evals or not logs else logs[0][1].axis
+    axes = [p.axis for _, p in logs]
+    axis = "step" if checkpoints or found.evals or not logs or "step" in axes else axes[0]
     curves: dict[str, Curve] = {}
     events: list[Event] = list(found.events)
     config: dict[str, object] = dict(found.config)
+    for _, parsed in logs:
+        config.update({k: v for k, v in parsed.config.items() if k not in config})
+    by = _scales(found, axis, logs, checkpoints, config)
     for path, parsed in logs:
         if parsed.axis != axis:
-            found.leave(path, f"logged along {parsed.axis}, while the run goes along {axis}")
-            found.took[:] = [t for t in found.took if t[0] != found.name(path)]
-            continue
+            moved = _moved(found, path, parsed, axis, by)
+            if moved is None:
+                continue
+            parsed = moved
         found.faults.extend(parsed.faults)
         events += [*parsed.events, *config_events(parsed.config, str(path))]
-        config.update(parsed.config)
-        _merge(curves, parsed, path)
+        _merge(curves, parsed, path, found.root)
     if not checkpoints and not curves:
         raise _nothing(found)
     return _run(
         name, found.root, checkpoints, curves, events, config, axis, found.took, found.left, found.faults
     )
+
+
+def _scales(
+    found: Scanner,
+    axis: str,
+    logs: Sequence[tuple[Path, Parsed]],
+    checkpoints: Sequence[Checkpoint],
+    config: Mapping[str, object],
+) -> dict[str, Scale]:
+    named = [(found.name(path), parsed) for path, parsed in logs]
+    tokens = [(c.step, t) for c in checkpoints if (t := getattr(c, "tokens", None))]
+    return scales(axis, named, tokens, config)
+
+
+def _moved(found: Scanner, path: Path, parsed: Parsed, axis: str, by: Mapping[str, Scale]) -> Parsed | None:
+    """A log of another axis, turned to that of the run; None, and left, where nothing states how."""
+    name, scale = found.name(path), by.get(parsed.axis)
+    took = [(n, r) for n, r in found.took if n == name or Path(n).parent == Path(name)]
+    moved, lost = convert(parsed, axis, scale) if scale else (None, 0)
+    if moved is None or scale is None or not moved.curves:
+        why = "nothing states how one is counted on the other" if scale is None else f"beyond {scale.source}"
+        found.leave(path, f"logged along {parsed.axis}, while the run goes along {axis}, and {why}")
+        found.took[:] = [t for t in found.took if t not in took]
+        return None
+    if lost:
+        found.faults.append(
+            Fault("points left", str(path), f"{lost} points lie beyond what {scale.source} says",
+                  f"{axis} for every {parsed.axis}", severity="note")
+        )  # fmt: skip
+    told = f", its {parsed.axis} turned into {axis} by {scale.source}"
+    found.took[:] = [(n, r + told) if (n, r) in took else (n, r) for n, r in found.took]
+    return moved
 
 
 def _from_memory(held: Sequence[memory.MemoryCheckpoint], name: str) -> Run:
@@ -232,10 +270,12 @@ def _several(found: Scanner, got: str) -> InputError:
     )
 
 
-def _merge(curves: dict[str, Curve], parsed: Parsed, path: Path) -> None:
+def _merge(curves: dict[str, Curve], parsed: Parsed, path: Path, root: Path | None = None) -> None:
     """Add curves; of two files with the same column the second gets its file's name in front."""
     clash = any(c.name in curves for c in parsed.curves)
     stem = path.name.split(".")[0]
+    if stem in _COMMON and root is not None and path.parent not in (root, root.parent):
+        stem = path.parent.name  # every folder has a file of that name
     for c in parsed.curves:
         name, pair = c.name, c.pair
         if clash:
@@ -266,6 +306,6 @@ def _nothing(found: Scanner) -> InputError:
     more = f" and {len(found.left) - 4} more" if len(found.left) > 4 else ""
     return InputError(
         f"nothing to read in {found.root}",
-        expected="safetensors checkpoints, JSONL or CSV logs, or lm-evaluation-harness results",
+        expected="checkpoints, logs (JSONL, CSV, TensorBoard, W&B, text, npz) or results of evaluations",
         got=(why + more) or "an empty folder",
     )

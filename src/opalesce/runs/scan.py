@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from opalesce.errors import FormatError
 from opalesce.runs import lm_eval
@@ -15,6 +14,7 @@ from opalesce.runs.run import Checkpoint, Event, Fault, Left
 from opalesce.runs.scan_logs import finish, one
 from opalesce.runs.scan_weights import gather, place_trees
 from opalesce.runs.series import Parsed
+from opalesce.runs.trainer_state import State
 
 
 @dataclass
@@ -29,7 +29,8 @@ class Scanner:
     evals: list[lm_eval.EvalFile] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     config: dict[str, object] = field(default_factory=dict)
-    states: list[tuple[float, Path, dict[str, Any]]] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
+    event_files: dict[Path, list[Path]] = field(default_factory=dict)
     took: list[tuple[str, str]] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)

@@ -31,12 +31,27 @@ AXES = {
     "tokens_seen": "tokens",
     "num_tokens": "tokens",
     "num_input_tokens_seen": "tokens",
+    "flops": "flops",
+    "total_flops": "flops",
+    "total_flos": "flops",
+    "train_flops": "flops",
     "epoch": "epoch",
     "epochs": "epoch",
     "x": "x",
 }
-UNITS = {"step": "optimizer steps", "tokens": "tokens", "epoch": "epochs", "x": "1"}
-CLOCKS = {"_timestamp", "_runtime", "timestamp", "wall_time", "runtime", "created_at", "index", "unnamed: 0"}
+UNITS = {"step": "optimizer steps", "tokens": "tokens", "flops": "FLOPs", "epoch": "epochs", "x": "1"}
+CLOCKS = {
+    "wall time",
+    "_timestamp",
+    "_runtime",
+    "timestamp",
+    "wall_time",
+    "runtime",
+    "created_at",
+    "index",
+    "unnamed: 0",
+}
+_SPEED = re.compile(r"(?:^|[_/])(?:runtime|(?:samples|steps|tokens)_per_second)$", re.IGNORECASE)
 _STDERR = re.compile(r"^(.*?)[_/ ](?:stderr|std_err|se)$", re.IGNORECASE)
 
 _HINTS: tuple[tuple[Lineage, str], ...] = (
@@ -57,13 +72,14 @@ _HARD = re.compile(
 
 @dataclass
 class Parsed:
-    """What a reader made of one file."""
+    """What a reader made of one file. `also` holds (place, place there) for each other axis it states."""
 
     curves: list[Curve] = field(default_factory=list)
     axis: str = "step"
     faults: list[Fault] = field(default_factory=list)
     config: dict[str, object] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    also: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
 def axis_column(names: Sequence[str]) -> str | None:
@@ -80,9 +96,9 @@ def axis_name(column: str) -> str:
 
 
 def is_quantity(column: str) -> bool:
-    """False for columns that are the axis, another axis, or a clock."""
+    """False for columns that are the axis, another axis, a clock or a speed."""
     key = column.strip().lower()
-    return key not in AXES and key not in CLOCKS
+    return key not in AXES and key not in CLOCKS and not _SPEED.search(key)
 
 
 def lineage_of(name: str) -> Lineage:
@@ -98,12 +114,13 @@ def lineage_of(name: str) -> Lineage:
 def build(
     columns: Mapping[str, tuple[Sequence[float], Sequence[float]]],
     source: str,
-    rows: int,
+    rows: int | None,
 ) -> tuple[list[Curve], list[Fault]]:
     """Curves from columns of (x, y) pairs; `<name>_stderr` columns attach to `<name>`.
 
     NaN and infinite values are kept (`check` reports them); of a step logged twice the last value counts.
-    `rows` is the number of rows in the file, which gives subsampled exports away.
+    `rows` is the number of rows in the file, which gives subsampled exports away; None where each
+    quantity has rows of its own.
     """
     faults: list[Fault] = []
     clean = {name: _one(name, xy, source, faults) for name, xy in columns.items() if len(xy[0])}
@@ -128,7 +145,7 @@ def build(
                 x,
                 y,
                 stderr,
-                completeness(x, rows),
+                completeness(x, x.size if rows is None else rows),
                 lineage_of(name),
                 continuous=not hard,
                 source=source,
