@@ -356,3 +356,4 @@ def test_report_takes_addresses(hub: Hub, tmp_path: Path) -> None:
     page = json.loads((tmp_path / "out/report.json").read_text())
     assert TOKEN not in json.dumps(page) + (tmp_path / "out/report.html").read_text()
     assert "model@step3" in json.dumps(page)
+    assert hub.commit("step3") in json.dumps(page)

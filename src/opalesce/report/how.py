@@ -65,9 +65,9 @@ def _files(trial: Trial) -> list[dict[str, str]]:
             prints = dict(zip(m.dataset["step"].values, m.dataset["fingerprint"].values, strict=True))
             for c in m.run.checkpoints:
                 if prints.get(c.step):
-                    out.append(
-                        {"path": f"{m.run.name}/{c.paths[0].name}", "fingerprint": str(prints[c.step])}
-                    )
+                    file = {"path": f"{m.run.name}/{c.paths[0].name}", "fingerprint": str(prints[c.step])}
+                    commit = getattr(c, "commit", "")  # of a revision on the hub
+                    out.append(file | ({"commit": commit} if commit else {}))
         for name, kind in m.run.scan.took:
             path = (m.run.path or Path()) / name
             if kind != "safetensors" and path.is_file():
