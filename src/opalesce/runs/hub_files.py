@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,9 @@ def _hex(text: object, *lengths: int) -> bool:
     return isinstance(text, str) and len(text) in lengths and not set(text) - set("0123456789abcdef")
 
 
+@lru_cache(maxsize=4)
 def kept(repo: str) -> list[Any]:
-    """Revisions of a repository in huggingface_hub's cache."""
+    """Revisions of a repository in huggingface_hub's cache; asked offline only, so looked up once."""
     hub = library()
     try:
         repos = hub.scan_cache_dir().repos

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from opalesce.errors import FormatError, InputError, MissingExtra
 
 MAX_ANSWER = 20_000_000  # bytes of a listing
-HOPS, TRIES, PATIENCE, TIMEOUT = 5, 3, 30.0, 30.0
+HOPS, TRIES, PATIENCE, TIMEOUT = 5, 5, 60.0, 30.0
 _AGAIN = {408, 429, 500, 502, 503, 504}
 
 
@@ -89,7 +89,7 @@ def _get(repo: str, url: str, place: str, limit: int, span: tuple[int, int] | No
         try:
             status, wait, raw = _follow(repo, url, place, limit, span)
         except httpx.TransportError as error:  # a broken connection may be whole again the next time
-            if attempt == TRIES - 1:
+            if attempt:
                 raise _unreachable(place, type(error).__name__) from None
             status, wait, raw = 503, 0.0, b""
         except (OSError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

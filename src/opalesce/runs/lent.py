@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.runs.run import TensorInfo
-from opalesce.runs.safetensors import SafetensorsCheckpoint
+from opalesce.runs.safetensors import CHUNK, SafetensorsCheckpoint
 
 
 class Lent:
@@ -36,9 +36,9 @@ class Lent:
         """See `SafetensorsCheckpoint.sample`."""
         return self.whole.sample(name)
 
-    def stream(self, name: str) -> Iterator[NDArray[np.generic]]:
+    def stream(self, name: str, chunk: int = CHUNK) -> Iterator[NDArray[np.generic]]:
         """See `SafetensorsCheckpoint.stream`."""
-        return self.whole.stream(name)
+        return self.whole.stream(name, chunk)
 
     def digest(self, name: str, full: bool = False) -> str:
         """See `SafetensorsCheckpoint.digest`."""

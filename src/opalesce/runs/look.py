@@ -136,9 +136,9 @@ def _tensor(c: Checkpoint, name: str, info: TensorInfo, keep: int, full: bool) -
     if isinstance(c, Sampled):
         digest = c.digest(name, full)
     else:
-        digest = hashlib.blake2b(
-            f"{info.dtype}{info.shape}".encode() + sample.tobytes(), digest_size=16
-        ).hexdigest()
+        content = np.ascontiguousarray(c.read(name)) if full else sample
+        words = f"{info.dtype}{info.shape}".encode() + content.tobytes()
+        digest = hashlib.blake2b(words, digest_size=16).hexdigest()
     pick = np.linspace(0, sample.size - 1, min(keep, sample.size)).astype(int)
     values = sample[pick].astype(np.float32) if real else np.empty(0, np.float32)
     return TensorLook(info, digest, bad, seen, constant, values)
