@@ -210,6 +210,18 @@ def test_stacked_experts_in_memory_are_split(tmp_path: Path) -> None:
     assert not any(k.inputs_first for k in links)  # (experts, out, in)
 
 
+@pytest.mark.torch
+def test_a_module_brings_its_configuration() -> None:
+    make, config, *_ = FAMILIES["neox"]
+    run = opalesce.open(make(config))
+    assert run.config["model_type"] == "gpt_neox"
+    assert {m.name.rpartition("#")[2] for m in modules(run.checkpoints, run.config) if m.cut} == {
+        "q",
+        "k",
+        "v",
+    }
+
+
 def test_tied_weights_count_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     state = {
@@ -245,6 +257,7 @@ def quantised(folder: Path, kind: str) -> SafetensorsCheckpoint:
             "weight.nested_absmax": ("F32", (1,)),
             "weight.quant_state.bitsandbytes__nf4": ("U8", (90,)),
         },
+        "mxfp4": {"blocks_blocks": ("U8", (2, 32, 4, 16)), "blocks_scales": ("U8", (2, 32, 4))},
         "int8": {"weight": ("I8", (128, 64)), "SCB": ("F32", (128,))},
         "compressed": {
             "weight_packed": ("I32", (128, 8)),
@@ -266,7 +279,7 @@ def quantised(folder: Path, kind: str) -> SafetensorsCheckpoint:
     return SafetensorsCheckpoint(0, (write_parts(folder / "step0.safetensors", parts),))
 
 
-@pytest.mark.parametrize("kind", ["gptq", "awq", "bitsandbytes", "int8", "compressed"])
+@pytest.mark.parametrize("kind", ["gptq", "awq", "bitsandbytes", "int8", "compressed", "mxfp4"])
 def test_packed_weights_are_refused_with_a_reason(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,9 @@ Per block, as the release of NeuroMFA chains GPT-NeoX: stream -> Q, K, V -> (att
 heads as many as there are), gate and up projections of a gated MLP both lead to the hidden neurons, each
 expert is an MLP of its own, and matrices that belong to no block are chained in the order of their names
 where their sizes fit (a plain MLP). In convolutions a neuron is a channel and the weight of an edge the
-root of the sum of squares of its kernel. Biases, norms, embeddings and unembeddings are left out.
+root of the sum of squares of its kernel. Of an encoder and a decoder the encoder's blocks come first, and
+attention across is left out; so is attention whose projections are made in two steps (multi-head latent
+attention). Biases, norms, embeddings and unembeddings are left out.
 """
 
 from __future__ import annotations

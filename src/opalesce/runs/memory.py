@@ -93,6 +93,13 @@ def states(source: Any) -> list[MemoryCheckpoint]:
     return [placed[k] for k in sorted(placed)]
 
 
+def config_of(source: Any) -> dict[str, object]:
+    """The configuration that a module of transformers carries; empty for all else."""
+    to_dict = getattr(getattr(source, "config", None), "to_dict", None)
+    found = to_dict() if callable(to_dict) and callable(getattr(source, "state_dict", None)) else {}
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
 def _is_state(source: Any) -> bool:
     """A module (it has `state_dict`), or a mapping of words to tensors, of which one has two sides."""
     if callable(getattr(source, "state_dict", None)):

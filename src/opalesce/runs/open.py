@@ -54,7 +54,9 @@ def open(source: str | os.PathLike[str] | Any, name: str | None = None, allow_pi
     """
     if not isinstance(source, str | os.PathLike):
         held = memory.states(source)
-        return _from_memory(held, name or "model") if held else _from_table(source, name or "table")
+        if not held:
+            return _from_table(source, name or "table")
+        return _from_memory(held, name or "model", memory.config_of(source))
     text = os.fspath(source)
     if isinstance(text, bytes):
         text = os.fsdecode(text)
@@ -183,9 +185,9 @@ def _moved(found: Scanner, path: Path, parsed: Parsed, axis: str, by: Mapping[st
     return moved
 
 
-def _from_memory(held: Sequence[memory.MemoryCheckpoint], name: str) -> Run:
+def _from_memory(held: Sequence[memory.MemoryCheckpoint], name: str, config: dict[str, object]) -> Run:
     took = [(f"{name} at step {c.step:g}", "state in memory") for c in held]
-    return _run(name, None, held, {}, [], {}, "step", took, [], [])
+    return _run(name, None, held, {}, [], config, "step", took, [], [])
 
 
 def _from_table(table: Any, name: str) -> Run:
