@@ -65,7 +65,7 @@ class OrbaxCheckpoint:
         return content
 
     @cached_property
-    def _names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """Name of the array in the store, by name of the tensor."""
         keys = []
         for entry in self._content["tree_metadata"].values():
@@ -92,16 +92,16 @@ class OrbaxCheckpoint:
         )
 
     def _open(self, name: str) -> Any:
-        if name not in self._names:
+        if name not in self.names:
             raise InputError(
                 f"checkpoint {self.step:g} has no tensor {name!r}",
-                expected=f"one of {len(self._names)} tensors",
+                expected=f"one of {len(self.names)} tensors",
             )
         try:
             import tensorstore
         except ImportError as error:
             raise MissingExtra("tensorstore", "orbax") from error
-        stored, content = self._names[name], self._content
+        stored, content = self.names[name], self._content
         here = {"driver": "file", "path": f"{self.folder.resolve()}/"}
         store = (
             {"driver": "ocdbt", "base": here, "path": f"{stored}/"}
@@ -130,7 +130,7 @@ class OrbaxCheckpoint:
             tensorstore is not installed.
         """
         out = {}
-        for name in sorted(self._names):
+        for name in sorted(self.names):
             a = self._open(name)
             dtype, shape = a.dtype.numpy_dtype, tuple(int(n) for n in a.shape)
             out[name] = TensorInfo(
