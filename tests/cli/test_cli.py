@@ -137,7 +137,7 @@ BAD = {
     "seed -1": (("report", "{run}", "--seed", "-1"), ("expected: 0 or more", "got: -1")),
     "no events file": (("report", "{run}", "--events", "{run}/no.json"), ("no.json", "got:")),
     "empty glob": (("report", "{run}", "--null", "--out", "x"), ("--null names no run", "got: none")),
-    "nothing in it": (("check", "{empty}"), ("nothing to read", "expected: safetensors", "an empty folder")),
+    "nothing in it": (("check", "{empty}"), ("nothing to read", "expected: checkpoints", "an empty folder")),
     "unknown verb": (("chek", "{run}"), ("chek", "--help")),
     "unknown option": (("check", "{run}", "--fast"), ("--fast", "check --help")),
     "no run": (("check",), ("RUN", "check --help")),

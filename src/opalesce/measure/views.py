@@ -37,6 +37,40 @@ def _stack(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+def _take(module: Module, checkpoint: Checkpoint, name: str) -> NDArray[Any]:
+    """The part of a stored tensor that a module is made of."""
+    cut = module.cut
+    if cut is None:
+        return checkpoint.read(name)
+    return cut.of(checkpoint.read(name, cut.start if cut.rule == "slab" else None))
+
+
+class _Past(History):
+    """A history that holds one of its pasts at a time: three states of a large tensor need not fit."""
+
+    def __init__(
+        self, weight: NDArray[Any], module: Module, first: Checkpoint | None, before: Checkpoint | None
+    ) -> None:
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "_sources", (module, first, before))
+
+    def _read(self, which: int) -> NDArray[Any] | None:
+        module, checkpoint = self._sources[0], self._sources[which]  # type: ignore[attr-defined]
+        if checkpoint is None:
+            return None
+        return _stack([as_matrix(_take(module, checkpoint, name)) for name in module.tensors])
+
+    @property
+    def initial(self) -> NDArray[Any] | None:
+        """Value at the first checkpoint."""
+        return self._read(1)
+
+    @property
+    def previous(self) -> NDArray[Any] | None:
+        """Value at the checkpoint before."""
+        return self._read(2)
+
+
 class Views:
     """Views of `module` at `checkpoint`; `initial` and `previous` give its past.
 
@@ -73,16 +107,8 @@ class Views:
             return self.layers.get(view, self.module.layer)
         return getattr(self, view)
 
-    def _take(self, checkpoint: Checkpoint, name: str) -> NDArray[Any]:
-        if self.module.why:
-            raise InputError(self.module.why)
-        cut = self.module.cut
-        if cut is None:
-            return checkpoint.read(name)
-        return cut.of(checkpoint.read(name, cut.start if cut.rule == "slab" else None))
-
     def _read(self, name: str, slab: int | None = None) -> NDArray[Any]:
-        w = self._take(self.checkpoint, name) if slab is None else self.checkpoint.read(name, slab)
+        w = _take(self.module, self.checkpoint, name) if slab is None else self.checkpoint.read(name, slab)
         digest = hashlib.blake2b(np.ascontiguousarray(w).view(np.uint8).data, digest_size=16)
         self.digests[name] = digest.hexdigest()
         return w
@@ -99,14 +125,8 @@ class Views:
 
     @cached_property
     def weight_pair(self) -> History:
-        """The weight beside its value at the first checkpoint and at the one before."""
-
-        def at(c: Checkpoint | None) -> NDArray[Any] | None:
-            if c is None:
-                return None
-            return _stack([as_matrix(self._take(c, name)) for name in self.module.tensors])
-
-        return History(self.weight, at(self.initial), at(self.previous))
+        """The weight beside its value at the first checkpoint and at the one before, each read when used."""
+        return _Past(self.weight, self.module, self.initial, self.previous)
 
     @cached_property
     def graph(self) -> WeightGraph:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.observables.inputs import finite
+from opalesce.observables.inputs import finite, largest, pieces
 from opalesce.observables.registry import observable
 
 ENTRY = frozenset({"permutation", "entry_permutation", "sign", "transpose"})
 
 
-def _magnitudes(w: ArrayLike) -> NDArray[np.float64]:
-    """|w|, flat, float64."""
-    return np.asarray(np.abs(finite(w, "the weight")).ravel(), np.float64)
+def _magnitudes(w: ArrayLike) -> NDArray[np.floating]:
+    """|w|, flat, a copy of its own; sums over it are taken in float64."""
+    return np.asarray(np.abs(finite(w, "the weight")).ravel())
 
 
 @observable(
@@ -23,6 +25,7 @@ def _magnitudes(w: ArrayLike) -> NDArray[np.float64]:
     symmetries={*ENTRY, "homogeneous"},
     null="half_normal",
     source="ding2026weibull",
+    version=2,
 )
 def abs_mean(w: ArrayLike) -> float:
     r"""Mean magnitude of the entries.
@@ -36,10 +39,17 @@ def abs_mean(w: ArrayLike) -> float:
     InputError
         Empty or non-finite input.
     """
-    return float(_magnitudes(w).mean())
+    return float(np.abs(finite(w, "the weight")).mean(dtype=np.float64))
 
 
-@observable(on="weight", unit="1", symmetries={*ENTRY, "scale"}, null="half_normal", source="ding2026weibull")
+@observable(
+    on="weight",
+    unit="1",
+    symmetries={*ENTRY, "scale"},
+    null="half_normal",
+    source="ding2026weibull",
+    version=2,
+)
 def abs_cv(w: ArrayLike) -> float:
     r"""Coefficient of variation of the magnitudes.
 
@@ -54,12 +64,13 @@ def abs_cv(w: ArrayLike) -> float:
     InputError
         Empty or non-finite input.
     """
-    x = _magnitudes(w)
-    top = x.max()
-    if x.size < 2 or top == 0.0:
+    a = finite(w, "the weight")
+    top = largest(a)
+    if a.size < 2 or top == 0.0:
         return float("nan")
-    x = x / top
-    return float(x.std() / x.mean())
+    mean = sum(float(np.abs(x).sum()) for (x,) in pieces(a)) / a.size / top
+    squares = sum(float(((np.abs(x) / top - mean) ** 2).sum()) for (x,) in pieces(a))
+    return float(np.sqrt(squares / a.size) / mean)
 
 
 @observable(
@@ -68,6 +79,7 @@ def abs_cv(w: ArrayLike) -> float:
     symmetries={*ENTRY, "scale"},
     null="half_normal",
     source="hurley2009comparing, table I (Gini index)",
+    version=2,
 )
 def gini(w: ArrayLike) -> float:
     r"""Gini coefficient of the magnitudes: 0 for equal ones, towards 1 when few carry all.
@@ -82,12 +94,19 @@ def gini(w: ArrayLike) -> float:
     InputError
         Empty or non-finite input.
     """
-    x = np.sort(_magnitudes(w))
-    n = x.size
-    if n < 2 or x[-1] == 0.0:
+    x = _magnitudes(w)
+    x.sort()
+    n, top = x.size, float(x[-1])
+    if n < 2 or top == 0.0:
         return float("nan")
-    x = x / x[-1]
-    return float(2 * (np.arange(1, n + 1) @ x) / (n * x.sum()) - (n + 1) / n)
+    total = ranked = 0.0
+    first = 1
+    for (part,) in pieces(x):
+        part /= top
+        total += float(part.sum())
+        ranked += float(np.arange(first, first + part.size) @ part)
+        first += part.size
+    return float(2 * ranked / (n * total) - (n + 1) / n)
 
 
 def weibull_fit(w: ArrayLike, low: float = 0.1, high: float = 0.9) -> tuple[float, float]:
@@ -106,17 +125,31 @@ def weibull_fit(w: ArrayLike, low: float = 0.1, high: float = 0.9) -> tuple[floa
     """
     if not 0 < low < high < 1:
         raise InputError("no such trim", expected="0 < low < high < 1", got=f"{low:g}, {high:g}")
-    x = np.sort(_magnitudes(w))
-    share = (np.arange(x.size) + 0.5) / x.size
-    keep = (share >= low) & (share <= high)
-    x, share = x[keep], share[keep]
-    if share.size < 80 or x[0] == 0.0 or x[0] == x[-1]:
+    x = _magnitudes(w)
+    x.sort()
+    n = x.size
+    ends = np.ceil(low * n - 0.5), np.floor(high * n - 0.5)
+    first, last = (int(np.clip(e, 0, n - 1)) for e in ends)
+    x = x[first : last + 1]
+    if x.size < 80 or x[0] == 0.0 or x[0] == x[-1]:
         return float("nan"), float("nan")
-    centre = np.log(x[x.size // 2])
-    u, v = np.log(x) - centre, np.log(-np.log1p(-share))
-    du, dv = u - u.mean(), v - v.mean()
-    k = float((du @ dv) / (du @ du))
-    intercept = float(v.mean() - k * u.mean())
+    centre = float(np.log(np.float64(x[x.size // 2])))
+
+    def points() -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        at = first
+        for (part,) in pieces(x):
+            share = (np.arange(at, at + part.size) + 0.5) / n
+            at += part.size
+            yield np.log(part) - centre, np.log(-np.log1p(-share))
+
+    u_mean, v_mean = (sum(float(p[i].sum()) for p in points()) / x.size for i in (0, 1))
+    uu = uv = 0.0
+    for u, v in points():
+        du = u - u_mean
+        uu += float(du @ du)
+        uv += float(du @ (v - v_mean))
+    k = uv / uu
+    intercept = v_mean - k * u_mean
     return k, float(np.exp(centre - intercept / k))
 
 
@@ -126,6 +159,7 @@ def weibull_fit(w: ArrayLike, low: float = 0.1, high: float = 0.9) -> tuple[floa
     symmetries={*ENTRY, "scale"},
     null="half_normal",
     source="ding2026weibull, middle-80 % rule",
+    version=2,
 )
 def weibull_shape(w: ArrayLike) -> float:
     r"""Weibull shape k of the magnitudes: slope of the probability plot over the middle 80 %.
@@ -149,6 +183,7 @@ def weibull_shape(w: ArrayLike) -> float:
     symmetries={*ENTRY, "homogeneous"},
     null="half_normal",
     source="ding2026weibull, middle-80 % rule",
+    version=2,
 )
 def weibull_scale(w: ArrayLike) -> float:
     r"""Weibull scale lambda of the magnitudes, in the units of the weights.

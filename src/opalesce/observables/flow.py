@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from opalesce.errors import InputError
 from opalesce.observables.attention import Attention
+from opalesce.observables.inputs import largest, row_blocks
 from opalesce.observables.percolation import ORDER, WeightGraph
 from opalesce.observables.registry import observable
 
@@ -17,6 +18,7 @@ from opalesce.observables.registry import observable
     symmetries=ORDER,
     null="uniform_order",
     source="klein1993resistance, section 3 (resistance distance)",
+    version=2,
 )
 def resistance_excess(graph: WeightGraph) -> float:
     r"""Mean resistance between units beyond that of a network without structure, over the null's excess.
@@ -40,18 +42,28 @@ def resistance_excess(graph: WeightGraph) -> float:
     InputError
         From `WeightGraph`.
     """
-    g = np.abs(np.asarray(graph.weight, np.float64))
-    g = g[g.any(axis=1)][:, g.any(axis=0)]
-    if min(g.shape) < 2:
+    g = graph.weight if graph.shape[0] >= graph.shape[1] else graph.weight.T
+    top = largest(g) or 1.0
+    rows, columns = np.zeros(g.shape[0]), np.zeros(g.shape[1])
+    for at, x in row_blocks(g):
+        x /= top
+        rows[at] = x.sum(axis=1)
+        columns += x.sum(axis=0)
+    kept, wide = rows > 0, columns > 0
+    cells = int(kept.sum()) * int(wide.sum())
+    if min(kept.sum(), wide.sum()) < 2:
         return float("nan")
-    g = g / g.max()
-    variation = float(g.std() / g.mean())
+    mean = float(rows.sum()) / cells
+    squares, gram = 0.0, np.zeros((int(wide.sum()),) * 2)
+    for at, x in row_blocks(g):
+        part = x[kept[at]][:, wide] / top
+        squares += float(((part - mean) ** 2).sum())
+        part /= np.sqrt(np.outer(rows[at][kept[at]], columns[wide]))
+        gram += part.T @ part
+    variation = float(np.sqrt(squares / cells)) / mean
     if variation < 1e-12:
         return float("nan")
-    g = g if g.shape[0] <= g.shape[1] else g.T
-    rows, columns = g.sum(axis=1), g.sum(axis=0)
-    a = g / np.sqrt(np.outer(rows, columns))
-    shares = np.clip(np.linalg.eigvalsh(a @ a.T)[:-1], 0.0, 1.0)
+    shares = np.clip(np.linalg.eigvalsh(gram)[:-1], 0.0, 1.0)
     if shares[-1] > 1 - 1e-12:
         return float("nan")
     return float((shares / (1 - shares)).sum() / variation**2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -34,3 +36,26 @@ def finite(x: ArrayLike, what: str, ndim: int | None = None) -> NDArray[np.float
             fix="opalesce check RUN --full names the tensor and the step",
         )
     return a
+
+
+PIECE = 1 << 20  # entries of a piece: float64 copies of a large tensor are made piece by piece only
+
+
+def pieces(*arrays: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.float64], ...]]:
+    """Arrays of one shape, flat, in float64, piece by piece and side by side."""
+    flat = [a.reshape(-1) for a in arrays]
+    for start in range(0, flat[0].size, PIECE):
+        yield tuple(f[start : start + PIECE].astype(np.float64) for f in flat)
+
+
+def largest(a: NDArray[np.floating]) -> float:
+    """Largest magnitude, without a copy."""
+    return max(float(a.max()), -float(a.min()), 0.0)
+
+
+def row_blocks(w: NDArray[np.floating]) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Rows of a matrix and their magnitudes in float64, some at a time."""
+    step = max(1, 4 * PIECE // max(1, w.shape[1]))
+    for start in range(0, w.shape[0], step):
+        at = slice(start, min(start + step, w.shape[0]))
+        yield at, np.abs(w[at].astype(np.float64))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.observables.inputs import finite
+from opalesce.observables.inputs import finite, largest, pieces
 from opalesce.observables.registry import observable
 
 
@@ -33,11 +33,14 @@ class History:
 
 def frobenius(w: NDArray[np.floating]) -> float:
     """Root of the sum of squares in float64, safe against overflow and underflow."""
-    top = float(np.abs(w).max())
+    top = largest(w)
     if top == 0.0:
         return 0.0
-    x = w.astype(np.float64, copy=False).ravel() / top
-    return top * float(np.sqrt(x @ x))
+    total = 0.0
+    for (x,) in pieces(w):
+        x /= top
+        total += float(x @ x)
+    return top * float(np.sqrt(total))
 
 
 @observable(
@@ -46,6 +49,7 @@ def frobenius(w: NDArray[np.floating]) -> float:
     symmetries={"homogeneous", "rotation", "permutation", "entry_permutation", "sign", "transpose"},
     null="twin",
     source="golub2013matrix, eq. 2.3.1",
+    version=2,
 )
 def norm(w: ArrayLike) -> float:
     r"""Frobenius norm of a tensor.
@@ -75,7 +79,15 @@ def _distance(history: History, other: NDArray[np.floating] | None) -> float:
             got=str(w.shape),
             fix="opalesce check RUN names the step",
         )
-    return frobenius(w.astype(np.float64) - reference)
+    top = max((largest(x - y) for x, y in pieces(w, reference)), default=0.0)
+    if top == 0.0:
+        return 0.0
+    total = 0.0
+    for x, y in pieces(w, reference):
+        x -= y
+        x /= top
+        total += float(x @ x)
+    return top * float(np.sqrt(total))
 
 
 @observable(
@@ -84,6 +96,7 @@ def _distance(history: History, other: NDArray[np.floating] | None) -> float:
     symmetries={"homogeneous", "rotation", "permutation", "sign"},
     null="twin",
     source="nagarajan2019generalization, section 3",
+    version=2,
 )
 def distance_from_initialisation(history: History) -> float:
     r"""Frobenius distance of a tensor from its value at the first checkpoint of the run.
@@ -107,6 +120,7 @@ def distance_from_initialisation(history: History) -> float:
     symmetries={"homogeneous", "rotation", "permutation", "sign"},
     null="twin",
     source="nagarajan2019generalization, section 3",
+    version=2,
 )
 def distance_from_previous(history: History) -> float:
     r"""Frobenius distance of a tensor from its value at the checkpoint before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from opalesce.observables.inputs import pieces, row_blocks
 from opalesce.observables.percolation import ORDER, WeightGraph
 from opalesce.observables.registry import observable
 
@@ -32,19 +33,23 @@ def graph_thickness(graph: WeightGraph, degree: float = 4.0, closed: float = 0.1
         From `WeightGraph`.
     """
     from opalesce.theory.percolation.thickness import graph_thickness as thickness
+    from opalesce.theory.percolation.weighted import strongest
 
     curve, (rows, columns) = graph.curve, graph.shape
     keep = min(round(degree * np.sqrt(graph.weight.size)), graph.weight.size)
     if curve is None:
         return float("nan")
-    w = np.abs(graph.weight)
-    least = np.partition(w.ravel(), w.size - keep)[w.size - keep]
-    i, j = np.nonzero(w >= least) if least > 0 else np.nonzero(w)
-    if len(i) > keep:
+    w = graph.weight
+    at, sizes = strongest([w], keep)
+    if len(sizes) and sum(int((np.abs(x) >= sizes[-1]).sum()) for (x,) in pieces(w)) > keep:
         return float("nan")
+    i, j = np.divmod(at, columns)
     shut = []
-    for side in (1, 0):
-        strength = w.mean(axis=side, dtype=np.float64)
+    by_row, by_column = np.empty(rows), np.zeros(columns)
+    for part, x in row_blocks(w):
+        by_row[part] = x.sum(axis=1)
+        by_column += x.sum(axis=0)
+    for strength in (by_row, by_column):
         order = np.sort(strength)
         shut.append(strength <= order[int(closed * (len(order) - 1))])
     edges = np.stack([i, rows + j], axis=1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from opalesce.errors import InputError
-from opalesce.observables.inputs import finite
+from opalesce.observables.inputs import finite, largest
 from opalesce.observables.registry import observable
 from opalesce.theory.random_matrix import TRACY_WIDOM_99, marchenko_pastur_median, tracy_widom_edge
 
@@ -69,7 +69,7 @@ def spectrum(w: ArrayLike, method: Literal["gram", "svd"] = "gram", block: int =
     shape = (int(a.shape[0]), int(a.shape[1]))
     tall = a if shape[0] >= shape[1] else a.T
     side, eps = tall.shape[1], float(np.finfo(np.float64).eps)
-    top = float(np.abs(a).max()) or 1.0  # scaling keeps squares of tiny or huge weights in range
+    top = largest(a) or 1.0  # scaling keeps squares of tiny or huge weights in range
     if method == "svd":
         s = np.asarray(top * np.linalg.svd(a.astype(np.float64) / top, compute_uv=False), np.float64)
         return Spectrum(s, shape, float(side * eps * s[0]))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+PIECE = 1 << 20  # entries that are looked at together
+
 
 @dataclass(frozen=True)
 class WeightCurve:
@@ -147,11 +149,11 @@ def weight_curve(matrices: Sequence[ArrayLike], *, whole: bool = False, rms: boo
         As `layer_widths`.
     """
     widths = layer_widths(matrices)
-    flat = np.concatenate([_magnitudes(w, rms) for w in matrices])
-    edges_in = int(np.count_nonzero(flat))
-    take = edges_in if whole else min(edges_in, int(8 * layered_threshold(widths) * flat.size) + 64)
+    chain = [np.asarray(w) for w in matrices]
+    edges_in, cells = sum(int(np.count_nonzero(w)) for w in chain), sum(w.size for w in chain)
+    take = edges_in if whole else min(edges_in, int(8 * layered_threshold(widths) * cells) + 64)
     while True:
-        curve = layered_curve(widths, *_strongest(flat, take), take == edges_in)
+        curve = layered_curve(widths, *strongest(chain, take, rms), cells, take == edges_in)
         if curve.whole or _decided(curve):
             return curve
         take = min(edges_in, 4 * take)
@@ -200,18 +202,46 @@ def edge_weights(edges: ArrayLike, weights: ArrayLike) -> Array:
     return np.abs(w.astype(np.float64))
 
 
-def _magnitudes(w: ArrayLike, rms: bool) -> NDArray[np.floating]:
-    a = np.abs(np.asarray(w)).ravel()
-    a = a if a.dtype.kind == "f" and a.dtype.itemsize >= 4 else a.astype(np.float64)
-    top = float(a.max())
-    return np.asarray(a / (top * np.sqrt(np.mean((a / top) ** 2)))) if rms and top > 0 else a
+def strongest(
+    matrices: Sequence[NDArray[Any]], take: int, rms: bool = False
+) -> tuple[NDArray[np.int64], Array]:
+    """The `take` largest entries that are not zero: their places in the chain and magnitudes, falling.
+
+    One pass in pieces: beside the matrices only about four times `take` entries are held. Which of equal
+    entries are taken at the end is open.
+    """
+    at, held, least, many = [np.empty(0, np.int64)], [np.empty(0)], 0.0, 0
+    start = 0
+    for w in matrices:
+        flat = w.reshape(-1)
+        scale = _rms(flat) if rms else 1.0
+        for begin in range(0, flat.size, PIECE):
+            size = np.abs(flat[begin : begin + PIECE].astype(np.float64)) / scale
+            new = np.flatnonzero(size > least)
+            at.append(new + (start + begin))
+            held.append(size[new])
+            many += new.size
+            if many > 4 * take + PIECE:
+                places, sizes = _top(np.concatenate(at), np.concatenate(held), take)
+                at, held, least, many = [places], [sizes], float(sizes.min(initial=np.inf)), len(places)
+        start += flat.size
+    places, sizes = _top(np.concatenate(at), np.concatenate(held), take)
+    order = np.lexsort((places, -sizes))
+    return places[order], sizes[order]
 
 
-def _strongest(flat: NDArray[np.floating], take: int) -> tuple[NDArray[np.int64], Array, int]:
-    """The `take` largest entries: their places and magnitudes, in falling order; and all cells."""
-    at = np.argpartition(-flat, take - 1)[:take] if 0 < take < flat.size else np.flatnonzero(flat)
-    at = at[np.argsort(-flat[at], kind="stable")]
-    return at, flat[at].astype(np.float64), flat.size
+def _top(at: NDArray[np.int64], size: Array, take: int) -> tuple[NDArray[np.int64], Array]:
+    if len(size) <= take:
+        return at, size
+    keep = np.argpartition(-size, take - 1)[:take] if take else np.empty(0, np.int64)
+    return at[keep], size[keep]
+
+
+def _rms(flat: NDArray[Any]) -> float:
+    """Root mean square, safe against overflow; 1 for zeros."""
+    parts = [flat[i : i + PIECE].astype(np.float64) for i in range(0, flat.size, PIECE)]
+    top = max(float(np.abs(p).max()) for p in parts)
+    return top * float(np.sqrt(sum(float(((p / top) ** 2).sum()) for p in parts) / flat.size)) if top else 1.0
 
 
 def _decided(curve: WeightCurve) -> bool:
