@@ -53,3 +53,8 @@ def test_no_schedule_is_one_remark(seed: int) -> None:
     assert s.missing == []
     assert s.uneven == []
     assert s.regular < 0.5
+
+
+def test_a_gap_beyond_belief_is_not_filled() -> None:
+    found = spacing(np.array([0.0, 1, 2, 3, 4, 5, 6, 1e15, 1e15 + 1, 1e15 + 2]))
+    assert found.missing == []

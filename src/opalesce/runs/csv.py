@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from pathlib import Path
 
 from opalesce.errors import FormatError
@@ -35,7 +36,7 @@ def read_csv(path: Path) -> Parsed:
             lines = csv.reader(file)
             names = next(lines, [])
             table = [(lines.line_num, row) for row in lines if row]
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
     if names == _TENSORBOARD:
         names[2] = path.name.removesuffix(".gz").removesuffix(".csv").rpartition("tag-")[2]

@@ -87,18 +87,19 @@ def convert(parsed: Parsed, axis: str, by: Scale) -> tuple[Parsed, int]:
     """The curves along `axis`, and how many points were left because no pair tells where they lie."""
     curves, lost = [], 0
     for c in parsed.curves:
-        x, known = by.to(c.x)
+        x, sure = by.to(c.x)
         whole = np.round(x)
         x = np.where(np.abs(x - whole) < 1e-6 * np.maximum(1, whole), whole, x)  # a step is a whole number
-        known &= np.append(np.diff(x) > 0, True)
-        lost += int(np.sum(~known))
+        known = np.flatnonzero(sure)
+        known = known[np.append(np.diff(x[known]) > 0, True)[: known.size]]
+        lost += x.size - known.size
         stderr = None if c.stderr is None else c.stderr[known]
-        if known.any():
+        if known.size:
             curves.append(replace(c, x=x[known], y=c.y[known], stderr=stderr))
     events = []
     for e in parsed.events:
-        at, sure = by.to(np.array([e.x]))
-        if sure[0]:
+        at, there = by.to(np.array([e.x]))
+        if there[0]:
             events.append(replace(e, x=float(at[0])))
     return replace(parsed, curves=curves, axis=axis, events=events), lost
 

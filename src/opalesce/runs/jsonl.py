@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def from_rows(
     events, before, used = [], float("-inf"), 0
     for row in rows:
         at = row.get(column)
-        if at is None or at != at:
+        if at is None or not math.isfinite(at):
             continue
         used += 1
         if at < before:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import math
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ def is_long(path: Path) -> bool:
     try:
         with _text(path) as file:
             names = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError):
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error):
         return False
     return "task" in names and axis_column(names) is not None and any(is_metric(n) for n in names)
 
@@ -121,7 +122,7 @@ def _rows(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Key, float, st
                         continue
                     key = (model, shots, hit[1] if hit else task, metric)
                     yield number, key, step, task, (value, error)
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
         raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
     for number, why in bad[:_MAX_NAMED]:
         faults.append(Fault("malformed line", f"{path}:{number}", why, "a task, a step, a score in 0 to 1"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+MOST = 10_000  # a longer gap is no hole: its steps are not listed one by one
+
 
 @dataclass
 class Spacing:
@@ -123,5 +125,6 @@ def _geometric(x: NDArray[np.float64], found: Spacing) -> int:
 
 def _multiple(gap: float, delta: float) -> int:
     """k when the gap is k times delta (k >= 1, to 1e-4), else 0."""
-    k = round(gap / delta)
-    return k if k >= 1 and abs(gap / delta - k) < 1e-4 * k else 0
+    ratio = gap / delta
+    k = round(ratio) if ratio <= MOST else 0
+    return k if k >= 1 and abs(ratio - k) < 1e-4 * k else 0
