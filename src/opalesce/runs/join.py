@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from opalesce.runs.run import Fault
 from opalesce.runs.series import Parsed
+
+if TYPE_CHECKING:
+    from opalesce.runs.scan import Scanner
 
 Pairs = Sequence[tuple[float, float]]
 _RATE = 1e-3  # a rate that varies less than this over all pairs is one rate, and holds beyond them
@@ -102,6 +107,26 @@ def convert(parsed: Parsed, axis: str, by: Scale) -> tuple[Parsed, int]:
         if there[0]:
             events.append(replace(e, x=float(at[0])))
     return replace(parsed, curves=curves, axis=axis, events=events), lost
+
+
+def moved(found: Scanner, path: Path, parsed: Parsed, axis: str, by: Mapping[str, Scale]) -> Parsed | None:
+    """A log of another axis, turned to that of the run; None, and left, where nothing states how."""
+    name, how = found.name(path), by.get(parsed.axis)
+    took = [(n, r) for n, r in found.took if n == name or Path(n).parent == Path(name)]
+    turned, lost = convert(parsed, axis, how) if how else (None, 0)
+    if turned is None or how is None or not turned.curves:
+        why = "nothing states how one is counted on the other" if how is None else f"beyond {how.source}"
+        found.leave(path, f"logged along {parsed.axis}, while the run goes along {axis}, and {why}")
+        found.took[:] = [t for t in found.took if t not in took]
+        return None
+    if lost:
+        found.faults.append(
+            Fault("points left", str(path), f"{lost} points lie beyond what {how.source} says",
+                  f"{axis} for every {parsed.axis}", severity="note")
+        )  # fmt: skip
+    told = f", its {parsed.axis} turned into {axis} by {how.source}"
+    found.took[:] = [(n, r + told) if (n, r) in took else (n, r) for n, r in found.took]
+    return turned
 
 
 def _positive(value: object) -> bool:

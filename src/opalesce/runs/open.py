@@ -16,7 +16,7 @@ import numpy as np
 from opalesce.errors import FormatError, InputError
 from opalesce.runs import lm_eval, memory
 from opalesce.runs.events import config_events
-from opalesce.runs.join import Scale, convert, scales
+from opalesce.runs.join import Scale, moved, scales
 from opalesce.runs.long_scores import is_long, read_long
 from opalesce.runs.run import Axis, Checkpoint, Curve, Event, Fault, Left, Run, Scan
 from opalesce.runs.scan import Scanner, scan
@@ -139,10 +139,10 @@ def assemble(found: Scanner, name: str) -> Run:
     by = _scales(found, axis, logs, checkpoints, config)
     for path, parsed in logs:
         if parsed.axis != axis:
-            moved = _moved(found, path, parsed, axis, by)
-            if moved is None:
+            turned = moved(found, path, parsed, axis, by)
+            if turned is None:
                 continue
-            parsed = moved
+            parsed = turned
         found.faults.extend(parsed.faults)
         events += [*parsed.events, *config_events(parsed.config, str(path))]
         _merge(curves, parsed, path, found.root)
@@ -163,26 +163,6 @@ def _scales(
     named = [(found.name(path), parsed) for path, parsed in logs]
     tokens = [(c.step, t) for c in checkpoints if (t := getattr(c, "tokens", None))]
     return scales(axis, named, tokens, config)
-
-
-def _moved(found: Scanner, path: Path, parsed: Parsed, axis: str, by: Mapping[str, Scale]) -> Parsed | None:
-    """A log of another axis, turned to that of the run; None, and left, where nothing states how."""
-    name, scale = found.name(path), by.get(parsed.axis)
-    took = [(n, r) for n, r in found.took if n == name or Path(n).parent == Path(name)]
-    moved, lost = convert(parsed, axis, scale) if scale else (None, 0)
-    if moved is None or scale is None or not moved.curves:
-        why = "nothing states how one is counted on the other" if scale is None else f"beyond {scale.source}"
-        found.leave(path, f"logged along {parsed.axis}, while the run goes along {axis}, and {why}")
-        found.took[:] = [t for t in found.took if t not in took]
-        return None
-    if lost:
-        found.faults.append(
-            Fault("points left", str(path), f"{lost} points lie beyond what {scale.source} says",
-                  f"{axis} for every {parsed.axis}", severity="note")
-        )  # fmt: skip
-    told = f", its {parsed.axis} turned into {axis} by {scale.source}"
-    found.took[:] = [(n, r + told) if (n, r) in took else (n, r) for n, r in found.took]
-    return moved
 
 
 def _from_memory(held: Sequence[memory.MemoryCheckpoint], name: str, config: dict[str, object]) -> Run:
