@@ -105,6 +105,8 @@ def _cell(
     left = tuple(item for item in items if item.name not in done)
     if not left:
         return done
+    if module.why:
+        return done | {item.name: Result(math.nan, module.why) for item in left}
     missing = [t for t in module.tensors if t not in task.checkpoint.tensors()]
     if missing:
         why = Result(math.nan, f"step {task.checkpoint.step:g} has no tensor {missing[0]!r}")
