@@ -43,3 +43,7 @@ class Lent:
     def digest(self, name: str, full: bool = False) -> str:
         """See `SafetensorsCheckpoint.digest`."""
         return self.whole.digest(name, full)
+
+    def survey(self, name: str) -> tuple[int, str]:
+        """See `SafetensorsCheckpoint.survey`."""
+        return self.whole.survey(name)

@@ -130,15 +130,21 @@ def _tensor(c: Checkpoint, name: str, info: TensorInfo, keep: int, full: bool) -
     constant = float(sample.flat[0]) if sample.size and np.all(sample == sample.flat[0]) else None
     size = int(np.prod(info.shape, dtype=np.int64))
     seen = sample.size
-    if (full or constant is not None) and size > sample.size:
-        bad, constant = _whole(c, name, constant, full)
-        seen = size
     if isinstance(c, Sampled):
-        digest = c.digest(name, full)
+        if full:
+            bad, digest = c.survey(name)
+        else:
+            digest = c.digest(name)
     else:
         content = np.ascontiguousarray(c.read(name)) if full else sample
+        if full and real:
+            bad = int(np.count_nonzero(~np.isfinite(content)))
         words = f"{info.dtype}{info.shape}".encode() + content.tobytes()
         digest = hashlib.blake2b(words, digest_size=16).hexdigest()
+    if full or constant is not None:
+        seen = size
+    if constant is not None and size > sample.size:
+        bad, constant = _whole(c, name, constant)
     pick = np.linspace(0, sample.size - 1, min(keep, sample.size)).astype(int)
     values = sample[pick].astype(np.float32) if real else np.empty(0, np.float32)
     return TensorLook(info, digest, bad, seen, constant, values)
@@ -156,14 +162,11 @@ def _pieces(c: Checkpoint, name: str) -> Iterator[NDArray[np.generic]]:
         yield c.read(name).ravel()
 
 
-def _whole(c: Checkpoint, name: str, constant: float | None, full: bool) -> tuple[int, float | None]:
-    """Non-finite count and constant value over every element."""
-    bad = 0
+def _whole(c: Checkpoint, name: str, constant: float) -> tuple[int, float | None]:
+    """Non-finite count of a tensor whose sample is constant, and whether it all is."""
+    bad, all_equal = 0, True
     for piece in _pieces(c, name):
         if piece.dtype.kind == "f":
             bad += int(np.count_nonzero(~np.isfinite(piece)))
-        if constant is not None and not np.all(piece == constant):
-            constant = None
-        if constant is None and not full:
-            break
-    return bad, constant
+        all_equal = all_equal and bool(np.all(piece == constant))
+    return bad, constant if all_equal else None

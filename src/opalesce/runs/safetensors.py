@@ -18,6 +18,7 @@ from opalesce.runs.run import TensorInfo
 from opalesce.runs.shards import INDEX as INDEX
 from opalesce.runs.shards import shard_names as shard_names
 from opalesce.runs.shards import shards_of as shards_of
+from opalesce.runs.survey import survey
 from opalesce.runs.writing import write as write
 
 BLOCKS, BLOCK = 8, 512  # a sample of a tensor: so many blocks of so many elements
@@ -193,14 +194,19 @@ class SafetensorsCheckpoint:
 
     def digest(self, name: str, full: bool = False) -> str:
         """Identity of one tensor's dtype, shape and content, sampled or (`full`) of every byte."""
-        flat, entry = self._flat(name)
-        h = hashlib.blake2b(f"{entry.dtype}{entry.shape}".encode(), digest_size=16)
         if full:
-            for start in range(0, flat.size, CHUNK):
-                h.update(np.ascontiguousarray(flat[start : start + CHUNK]).tobytes())
-        else:
-            h.update(flat[sample_index(flat.size)].tobytes())
-        return h.hexdigest()
+            return self.survey(name)[1]
+        flat, entry = self._flat(name)
+        return _identity(entry, flat[sample_index(flat.size)].tobytes())
+
+    def survey(self, name: str) -> tuple[int, str]:
+        """Values that are not finite, and the identity of every byte, in one reading."""
+        flat, entry = self._flat(name)
+        bad, content = survey(self._entries[name][0], entry.begin, entry.end, entry.dtype)
+        if flat.size and entry.dtype.startswith("F8"):
+            pieces = self.stream(name)
+            bad = sum(int(np.count_nonzero(~np.isfinite(p))) for p in pieces)
+        return bad, _identity(entry, content)
 
     def fingerprint(self) -> str:
         """blake2b of size, modification time, header and 16 sampled blocks of each file (hex)."""
@@ -228,6 +234,11 @@ def glance(path: Path, head: bytes = b"") -> bytes:
             file.seek(int(at))
             parts.append(file.read(4096))
     return b"".join(parts)
+
+
+def _identity(entry: Entry, content: bytes) -> str:
+    words = f"{entry.dtype}{entry.shape}".encode()
+    return hashlib.blake2b(words + content, digest_size=16).hexdigest()
 
 
 def decode(raw: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
