@@ -120,7 +120,8 @@ def main() -> None:
         "| what | measured | against | ratio |", "| --- | --- | --- | --- |",
         f"| peak anonymous memory of `measure`, all observables of weights | {anon / 1e6:.0f} MB "
         f"| largest tensor in float64 | {anon / largest:.2f} |",
-        f"| peak anonymous memory of `check --full` | {peak / 1e6:.0f} MB | the same | {peak / largest:.2f} |",
+        f"| peak anonymous memory of `check --full` | {peak / 1e6:.0f} MB | the same "
+        f"| {peak / largest:.2f} |",
         f"| rate of `check --full`, cold, start included | {total / took / 1e6:.0f} MB/s "
         f"| sequential read, {total / min(disk) / 1e6:.0f} MB/s | {min(disk) / took:.2f} |",
         "", f"Seconds: sequential {', '.join(f'{d:.1f}' for d in disk)}; "
