@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from opalesce import cli
-from opalesce.cli.audit import seconds_of
+from opalesce.cli.typed import seconds as seconds_of
 from opalesce.errors import InputError
 from opalesce.runs.safetensors import write
 from tests.report.conftest import HOSTILE

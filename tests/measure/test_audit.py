@@ -12,8 +12,9 @@ import pytest
 
 from opalesce.errors import InputError
 from opalesce.measure import audit_matrix
-from opalesce.measure.audit import Audit, audit, stratified
+from opalesce.measure.audit import Audit, audit
 from opalesce.measure.audit_matrix import Line, matrix_lines, streamed_lines
+from opalesce.measure.budget import stratified
 from opalesce.measure.plan import Module
 from opalesce.measure.roles import role_of
 from opalesce.measure.views import Views

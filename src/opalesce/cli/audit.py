@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,19 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from opalesce.cli.terminal import Progress, print_json, say
-from opalesce.cli.typed import folder, need
+from opalesce.cli.typed import folder, need, seconds
 
 STARTED = time.monotonic()
-
-
-def seconds_of(text: str | None) -> float | None:
-    """Seconds of "60", "60s", "2m" or "1h"; None for none."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    need(found is not None and float(found[1]) > 0, "no such budget", "seconds, such as 60s, 2m", text)
-    assert found is not None
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 def audit(
@@ -42,7 +31,7 @@ def audit(
     Visits matrices in a stratified order until the budget is spent, and prints the share of parameters seen.
     """
     need(seed >= 0, "a seed is a whole number", "0 or more", str(seed))
-    limit = seconds_of(budget)
+    limit = seconds(budget)
     if out is not None:
         folder(out)
     from opalesce.cli.audit_activations import audit_activations

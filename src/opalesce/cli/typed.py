@@ -51,12 +51,13 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
 
 def seconds(text: str | None) -> float | None:
-    """Seconds of "90", "90s", "5min", "2h"; None where nothing was typed."""
+    """Seconds of "90", "90s", "5m", "5min", "2h"; None where nothing was typed."""
     if text is None:
         return None
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)?\s*", text)
-    size = float(found[1]) * {"min": 60, "h": 3600}.get(found[2] or "", 1) if found else 0.0
-    need(size > 0, "no such time", "seconds, or 90s, 5min, 2h", text)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h)?\s*", text)
+    units = {"m": 60, "min": 60, "h": 3600}
+    size = float(found[1]) * units.get(found[2] or "", 1) if found else 0.0
+    need(size > 0, "no such budget", "seconds, such as 60s, 5min, 2h", text)
     return size
 
 

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from opalesce.errors import InputError, OpalesceError
 from opalesce.measure.audit_matrix import STREAM, Audited, Line, matrix_lines, streamed_lines, work
+from opalesce.measure.budget import stratified
 from opalesce.measure.cells import one_line
 from opalesce.measure.chain import chain, neurons
 from opalesce.measure.plan import Module, modules
@@ -67,24 +68,6 @@ class Audit:
             f"seen {share:.1f} % of {self.parameters:,} parameters "
             f"({len(self.matrices)} of {self.matrices_all} matrices) in {self.seconds:.0f} s"
         )
-
-
-def stratified(parts: list[Module]) -> list[Module]:
-    """Modules in turn from each role; within a role blocks in bit-reversed order, which spreads over
-    depth.
-    """
-    strata: dict[str, list[tuple[int, Module]]] = {}
-    for m in parts:
-        role = role_of(m.tensors[0])
-        kind = m.name.rpartition("#")[2] if m.cut and m.cut.rule != "slab" else role.part
-        strata.setdefault(kind, []).append((role.block or 0, m))
-    queues = []
-    for kind in sorted(strata):
-        found = sorted(strata[kind], key=lambda pair: pair[0])
-        bits = max(1, (len(found) - 1).bit_length())
-        order = [int(f"{i:0{bits}b}"[::-1], 2) for i in range(2**bits)]
-        queues.append([found[i][1] for i in order if i < len(found)])
-    return [q[i] for i in range(max(map(len, queues), default=0)) for q in queues if i < len(q)]
 
 
 def audit(

@@ -16,23 +16,28 @@ SKIPPED = "the budget ended before this module was measured at every state"
 
 
 def visiting(modules: Sequence[Module]) -> list[tuple[Module, ...]]:
-    """Units of work in the order of a visit: one module each, all layers of activations together.
-
-    Strata are the kinds of modules and, among tensors, their roles (q, up, embed ...). Within a stratum
-    modules are visited in the order of the radical inverse (van der Corput) of their place in depth, so that
-    any beginning is spread over the depth; strata take turns. The order depends on names only.
-    """
-    strata: dict[tuple[str, str, str], list[Module]] = {}
+    """Units of work in the order of a visit: all layers of activations together, then one module each."""
     layers = tuple(m for m in modules if m.kind == "layer")
+    rest = stratified([m for m in modules if m.kind != "layer"])
+    return ([layers] if layers else []) + [(m,) for m in rest]
+
+
+def stratified(modules: Sequence[Module]) -> list[Module]:
+    """Modules in turn from each stratum, so that every beginning is a fair sample.
+
+    Strata are the roles of tensors (q, up, embed ...) and the other kinds of modules; within one, depth is
+    visited in bit-reversed order. The order depends on names only.
+    """
+    strata: dict[str, list[tuple[int, Module]]] = {}
     for m in modules:
-        if m.kind != "layer":
-            role = role_of(m.tensors[0]).part if m.kind == "tensor" else ""
-            part = m.name.partition("#")[2].rstrip("0123456789")
-            strata.setdefault((m.kind, role, part), []).append(m)
-    queues = [[group[i] for i in spread(len(group))] for _, group in sorted(strata.items())]
-    turns = max((len(q) for q in queues), default=0)
-    order = [(q[i],) for i in range(turns) for q in queues if i < len(q)]
-    return ([layers] if layers else []) + order
+        role = role_of(m.tensors[0])
+        part = m.name.rpartition("#")[2] if m.cut and m.cut.rule != "slab" else role.part
+        strata.setdefault(part if m.kind == "tensor" else f" {m.kind}", []).append((role.block or 0, m))
+    queues = []
+    for kind in sorted(strata):
+        found = sorted(strata[kind], key=lambda pair: pair[0])
+        queues.append([found[i][1] for i in spread(len(found))])
+    return [q[i] for i in range(max(map(len, queues), default=0)) for q in queues if i < len(q)]
 
 
 def spread(n: int) -> list[int]:

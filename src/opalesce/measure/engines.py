@@ -11,7 +11,7 @@ from typing import Any
 
 import joblib
 
-from opalesce.errors import InputError
+from opalesce.errors import InputError, MissingExtra
 from opalesce.measure.cells import Results, Task, run_task
 from opalesce.measure.store import Result
 
@@ -131,7 +131,7 @@ def _dask(place: str, n_jobs: int, gpus: float) -> Iterator[Engine]:
     try:
         from distributed import Client, KilledWorker, LocalCluster
     except ImportError as error:
-        raise InputError("Dask is not installed", fix="pip install 'opalesce[dask]'") from error
+        raise MissingExtra("distributed", "dask") from error
     ask = {"resources": {"GPU": gpus}} if gpus else {}
     cluster = None
     if place == "local":
@@ -168,7 +168,7 @@ def _ray(place: str, n_jobs: int, gpus: float) -> Iterator[Engine]:
         import ray
         from ray.util.joblib import register_ray
     except ImportError as error:
-        raise InputError("Ray is not installed", fix="pip install 'opalesce[ray]'") from error
+        raise MissingExtra("ray", "ray") from error
     mine = not ray.is_initialized()
     try:
         if mine and place == "local":

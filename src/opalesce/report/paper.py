@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from opalesce.errors import FormatError, InputError
+from opalesce.errors import FormatError, InputError, MissingExtra
 from opalesce.report.clean import clean
 from opalesce.report.palette import LIGHT, VERDICTS, lineage_colour
 
@@ -90,7 +90,7 @@ def _styled(style: Style) -> Iterator[Any]:
     try:
         import matplotlib
     except ImportError as error:
-        raise InputError("matplotlib is not installed", fix="pip install 'opalesce[paper]'") from error
+        raise MissingExtra("matplotlib", "paper") from error
     size = POINTS[style]
     settings = {
         "backend": "agg", "font.size": size, "axes.titlesize": size, "legend.fontsize": 0.85 * size,
