@@ -29,6 +29,10 @@ class OpalesceError(Exception):
             parts.append(f"try: {fix}")
         super().__init__("\n  ".join(parts))
 
+    def parts(self) -> dict[str, str]:
+        """What went wrong as data: what, expected, got, fix."""
+        return {"what": self.what, "expected": self.expected, "got": self.got, "fix": self.fix}
+
 
 class InputError(OpalesceError):
     """The input is not what the called function takes (exit code 2)."""

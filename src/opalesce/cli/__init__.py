@@ -20,6 +20,7 @@ from opalesce.cli.compare import compare
 from opalesce.cli.depth import depth
 from opalesce.cli.explain import explain
 from opalesce.cli.figures import figures
+from opalesce.cli.loud import LOGGER, loud
 from opalesce.cli.percolate import percolate
 from opalesce.cli.percolate_data import percolate_data
 from opalesce.cli.plan import plan
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="opalesce",
     help="Find, measure and judge transitions in neural networks. "
-    "Exit codes: 0 fine, 1 findings, 2 bad input, 3 internal fault.",
+    "Exit codes: 0 fine, 1 findings, 2 bad input, 3 internal fault. "
+    "Anywhere: --verbose says what is done, --log-file FILE keeps it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -294,6 +296,10 @@ def _open(source: str, allow_pickle: bool = False) -> Run:
     took = Counter(kind for _, kind in run.scan.took)
     kinds = ", ".join(f"{n} {kind}" for kind, n in took.items())
     say(f"{run.name}: took {kinds or 'nothing'}; left {len(run.scan.left)}", err=True)
+    for path, reader in run.scan.took:
+        LOGGER.debug("took %s: %s", path, reader)
+    for left in run.scan.left:
+        LOGGER.debug("left %s: %s", left.path, left.why)
     for left in run.scan.left[:10]:
         say(f"  left {left.path}: {left.why}", err=True)
     if len(run.scan.left) > 10:
@@ -339,9 +345,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (the console script passes it on)."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        words = loud(words)
+        LOGGER.info("opalesce %s", " ".join(words))
         return int(app(spread(words), standalone_mode=False) or 0)
     except OpalesceError as error:
+        LOGGER.debug("stopped", exc_info=True)
         say(f"opalesce: {error}", err=True)
+        if "--json" in words:
+            print_json({"schema": "opalesce.error/1", "kind": type(error).__name__, **error.parts()})
         return error.exit_code
     except typer.Abort:
         say("opalesce: interrupted; what was measured is kept", err=True)
@@ -353,6 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(error, "format_message"):
             say(usage(error, words), err=True)
             return BAD_INPUT
+        LOGGER.debug("internal fault", exc_info=True)
         traceback.print_exc()
         say("opalesce: internal fault; please report the lines above", err=True)
         return FAULT

@@ -16,9 +16,14 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(clean(document), indent=1, allow_nan=False))
 
 
+def printable(text: str) -> str:
+    """Text with what a terminal would act on, or cannot show, written as an escape."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 def say(text: str, err: bool = False) -> None:
-    """Print text; what a terminal would act on, or cannot show, is written as an escape."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    """Print text that is made `printable`."""
+    shown = printable(text)
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "utf-8"
     typer.echo(shown.encode(encoding, "backslashreplace").decode(encoding), err=err)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from opalesce.measure.plan import Module
 from opalesce.measure.roles import role_of
 from opalesce.measure.store import Result
 
+LOGGER = logging.getLogger(__name__)
 SKIPPED = "the budget ended before this module was measured at every state"
 
 
@@ -72,6 +74,9 @@ def within(
                 over = time.monotonic() - begun > seconds
                 if over and k:
                     break
+        LOGGER.info(
+            "%s: %s", ", ".join(m.name for m in unit), "measured" if len(got) == len(part) else "skipped"
+        )
         if len(got) < len(part):
             why = {m.name: {o.name: Result(float("nan"), SKIPPED) for o in items[m]} for m in unit}
             got = [why] * len(part)

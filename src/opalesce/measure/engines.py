@@ -15,6 +15,7 @@ from opalesce.errors import InputError, MissingExtra
 from opalesce.measure.cells import Results, Task, run_task
 from opalesce.measure.store import Result
 
+LOGGER = logging.getLogger(__name__)
 DIED = (
     "the worker that measured this died (out of memory, killed, or a crash in native code); "
     "run it again with fewer --jobs, or leave this observable or checkpoint out"
@@ -48,7 +49,8 @@ class Engine:
                 for got in self.run(tasks[at:]):
                     yield got
                     at += 1
-            except self.deaths:
+            except self.deaths as error:
+                LOGGER.warning("a worker died at step %g or near it: %s", tasks[at].checkpoint.step, error)
                 for task in tasks[at : at + self.ahead]:
                     yield self._apart(task)
                 at += self.ahead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from opalesce.provenance import provenance
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Checkpoint, Run
 
+LOGGER = logging.getLogger(__name__)
 Progress = Callable[[int, int], object]
 NOT_ASKED = "not asked for at this step"
 
@@ -120,6 +122,7 @@ def measure(
             else:
                 for n, (i, got) in enumerate(zip(mine, active.map([tasks[i] for i in mine]), strict=True)):
                     rows[i] = got
+                    LOGGER.info("measured step %g: %d of %d", run.checkpoints[i].step, n + 1, len(mine))
                     if progress is not None:
                         progress(n + 1, len(mine))
         for i in set(tasks) - set(mine):

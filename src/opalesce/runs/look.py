@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from opalesce.runs.safetensors import SafetensorsCheckpoint, sample_index
 
 Sampled = SafetensorsCheckpoint | Lent  # readers that give parts of a tensor
 
+LOGGER = logging.getLogger(__name__)
 VALUES = 65536  # values a checkpoint that are kept for the test of order
 
 
@@ -85,6 +87,7 @@ def look(
             except (InputError, OSError) as error:
                 bad.append(_broken(run, c, error, k, total, name))
         looks.append(one)
+        LOGGER.info("%s: looked at step %g, %d of %d", run.name, c.step, k + 1, total)
         if progress is not None:
             progress(run.name, k + 1, total)
     if not full and any(isinstance(k.checkpoint, HubCheckpoint) for k in looks):
