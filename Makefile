@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 
-.PHONY: install demo test validate bench lint docs clean
+.PHONY: install demo test validate bench lint docs wheel clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -58,5 +58,12 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build
 
+wheel:
+	rm -rf dist .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip --disable-pip-version-check -q wheel --no-deps -w dist .
+	.venv-wheel/bin/python -m pip --disable-pip-version-check -q install -c constraints.txt dist/*.whl
+	cd dist && ../.venv-wheel/bin/python -I ../.ci/bare.py
+
 clean:
-	rm -rf $(VENV) .venv-bench demo docs/_build
+	rm -rf $(VENV) .venv-bench .venv-wheel dist demo docs/_build

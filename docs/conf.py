@@ -14,10 +14,14 @@ author = "The opalesce developers"
 project_copyright = author
 release = version = opalesce.__version__
 
-extensions = ["myst_parser"]
+extensions = ["myst_nb"]  # tutorials are notebooks, run anew at each build
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-source_suffix = {".md": "markdown"}
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+source_suffix = {".md": "myst-nb"}
 exclude_patterns = ["_build", "reference/generated"]
 html_theme = "alabaster"
 html_title = f"opalesce {release}"
