@@ -105,25 +105,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("OPALESCE_BIG")) as home:
         folder = Path(home) / "step1000"
         total = make(folder)
-        disk = [sequential(folder) for _ in range(3)]
-        reads = []
-        for _ in range(3):
+        disk, reads = [], []
+        for _ in range(5):  # in turns: a disk behind other caches is not equally fast at all times
+            disk.append(sequential(folder))
             cold(folder)
             reads.append(run("check", str(folder), "--full"))
-        took, peak = min(reads)
+        share = float(np.median([d / took for d, (took, _) in zip(disk, reads, strict=True)]))
+        took, peak = float(np.median([t for t, _ in reads])), max(p for _, p in reads)
         measured, anon = run("measure", str(folder), "--out", f"{home}/out")
     lines = [
         "---", "orphan: true", "---", "", "# A 3 GB checkpoint", "",
         "Made by `python -m benchmarks.big_checkpoint`; do not edit. "
         f"{len(shapes())} tensors in {SHARDS} shards, BF16, {total / 1e9:.2f} GB; the largest tensor takes "
-        f"{largest / 1e6:.0f} MB in float64. One thread, page cache dropped before each read.", "",
+        f"{largest / 1e6:.0f} MB in float64. One worker, page cache dropped before each read.", "",
         "| what | measured | against | ratio |", "| --- | --- | --- | --- |",
         f"| peak anonymous memory of `measure`, all observables of weights | {anon / 1e6:.0f} MB "
         f"| largest tensor in float64 | {anon / largest:.2f} |",
         f"| peak anonymous memory of `check --full` | {peak / 1e6:.0f} MB | the same "
         f"| {peak / largest:.2f} |",
         f"| rate of `check --full`, cold, start included | {total / took / 1e6:.0f} MB/s "
-        f"| sequential read, {total / min(disk) / 1e6:.0f} MB/s | {min(disk) / took:.2f} |",
+        f"| sequential read, {total / np.median(disk) / 1e6:.0f} MB/s | {share:.2f}, median of five turns |",
         "", f"Seconds: sequential {', '.join(f'{d:.1f}' for d in disk)}; "
         f"check {', '.join(f'{r[0]:.1f}' for r in reads)}; measure {measured:.0f}.",
     ]  # fmt: skip
