@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError
 from opalesce.runs import inspect_log, lm_eval, trainer_state
+from opalesce.runs.bounded import read_json
 from opalesce.runs.csv import read_csv
 from opalesce.runs.events import load_events
 from opalesce.runs.jsonl import read_jsonl
@@ -22,10 +22,7 @@ from opalesce.runs.yaml_config import read_yaml
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise FormatError("not JSON") from error
+    return read_json(path)
 
 
 def _trainer(path: Path) -> object:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ def known(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str
 
 
 def _cell(
-    task: Task, module: Module, items: tuple[Observable, ...], layers: LayerViews | None
+    task: Task,
+    module: Module,
+    items: tuple[Observable, ...],
+    layers: LayerViews | None,
+    there: Callable[[], Container[str]],
 ) -> dict[str, Result]:
     done = known(task, module, items)
     left = tuple(item for item in items if item.name not in done)
@@ -107,7 +112,7 @@ def _cell(
         return done
     if module.why:
         return done | {item.name: Result(math.nan, module.why) for item in left}
-    missing = [t for t in module.tensors if t not in task.checkpoint.tensors()]
+    missing = [t for t in module.tensors if t not in there()]
     if missing:
         why = Result(math.nan, f"step {task.checkpoint.step:g} has no tensor {missing[0]!r}")
         return done | {item.name: why for item in left}
@@ -124,10 +129,11 @@ def run_task(task: Task) -> Results:
     """All cells of one checkpoint, BLAS held to one thread so that workers do not fight over cores."""
     out: Results = {}
     layers = None if task.prompts is None else LayerViews(task.checkpoint, task.config, task.prompts)
+    there = cache(task.checkpoint.tensors)  # of 100,000 tensors the list is not made anew for each
     with threadpool_limits(limits=1):
         for module, items in task.wanted:
             try:
-                out[module.name] = _cell(task, module, items, layers)
+                out[module.name] = _cell(task, module, items, layers, there)
             except (OpalesceError, OSError, MemoryError) as error:
                 if task.throw:
                     raise

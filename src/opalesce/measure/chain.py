@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opalesce.measure.cut import MAX_EXPERTS
 from opalesce.measure.roles import Role, inputs_first, is_input_first, role_of
 from opalesce.observables.multifractal import Link, LinkPart, Neurons
 from opalesce.runs.run import TensorInfo
@@ -81,6 +82,8 @@ def _block(found: Mapping[tuple[int | None, str], TensorInfo], conv1d: bool) -> 
         for e in experts:
             infos = [found[e, n] for n in names if (e, n) in found]
             stacks = [i for i in infos if len(i.shape) == 3]
+            if stacks and stacks[0].shape[0] > MAX_EXPERTS:
+                continue
             if stacks:
                 first = _stacked_inputs_first(part, stacks[0].shape, width)
                 out += [_link(part, stacks, first, slab=k) for k in range(stacks[0].shape[0])]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from opalesce.measure.roles import role_of
 from opalesce.runs.run import TensorInfo
 
+MAX_EXPERTS = 10_000  # of one stack; a file without content may promise any number
 INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # (heads, 3, width of a head) rows
 
 
@@ -49,7 +50,7 @@ def cuts(info: TensorInfo, config: Mapping[str, object]) -> dict[str, Cut]:
     other names (`qkv_proj`, `Wqkv`, `in_proj_weight`, `qkv`) hold Q, K, V one after the other, in thirds, or
     by the numbers of heads and key heads.
     """
-    if len(info.shape) == 3 and "experts" in info.name:
+    if len(info.shape) == 3 and "experts" in info.name and info.shape[0] <= MAX_EXPERTS:
         return {f"expert{i}": Cut("slab", i) for i in range(info.shape[0])}
     if len(info.shape) != 2 or role_of(info.name).part != "qkv":
         return {}

@@ -7,6 +7,7 @@ RMS norm, rotary positions, grouped-query attention, SwiGLU, residual stream; te
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -228,8 +229,9 @@ def sizes_of(config: dict[str, Any]) -> Sizes:
         A key is missing, or the file asks for what this decoder does not do (biases, scaled rotary
         positions, another activation, heads of their own width).
     """
-    missing = [k for k in KEYS[:5] if k not in config]
-    rope = config.get("rope_parameters") or {}
+    missing = [k for k in KEYS[:5] if type(config.get(k)) is not int]
+    rope = config.get("rope_parameters")
+    rope = rope if isinstance(rope, dict) else {}
     scaled = config.get("rope_scaling") or rope.get("rope_type", "default") not in ("default", None)
     width = config.get("head_dim")
     odd = {
@@ -239,7 +241,7 @@ def sizes_of(config: dict[str, Any]) -> Sizes:
         "hidden_act": config.get("hidden_act", "silu") != "silu",
         "head_dim": bool(width)
         and not missing
-        and width * config["num_attention_heads"] != config["hidden_size"],
+        and (type(width) is not int or width * config["num_attention_heads"] != config["hidden_size"]),
     }
     if missing or any(odd.values()):
         raise FormatError(
@@ -251,7 +253,15 @@ def sizes_of(config: dict[str, Any]) -> Sizes:
     known = {k: config[k] for k in KEYS if config.get(k) is not None}
     if "rope_theta" in rope:
         known["rope_theta"] = rope["rope_theta"]
+    odd_types = [k for k in ("rms_norm_eps", "rope_theta") if not _positive(known.get(k, 1))]
+    if odd_types or type(known.get("num_key_value_heads", 1)) is not int:
+        what = "this config.json holds no numbers where they belong"
+        raise FormatError(what, got=", ".join(odd_types) or "num_key_value_heads")
     return Sizes(**known)
+
+
+def _positive(value: object) -> bool:
+    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
 
 
 def load(folder: Path, step: float | None = None) -> Decoder:
@@ -281,8 +291,17 @@ def from_checkpoint(checkpoint: Any, config: dict[str, Any]) -> Decoder:
     FormatError
         From `sizes_of`; tensors missing or of the wrong shape; non-finite weights.
     """
-    net = Decoder(sizes_of(config))
-    state, have = net.state_dict(), checkpoint.tensors()
+    sizes, have = sizes_of(config), checkpoint.tensors()
+    held = sum(math.prod(t.shape) for t in have.values())
+    widest = max(sizes.vocab_size, sizes.intermediate_size, sizes.hidden_size)
+    if sizes.num_hidden_layers > len(have) or sizes.hidden_size * widest > held:
+        raise FormatError(  # before a model of that size is made
+            f"{checkpoint.paths[0]}: the config describes a larger model than these weights",
+            expected=f"at most {len(have)} layers and {held} parameters",
+            got=f"{sizes.num_hidden_layers} layers of {sizes.hidden_size} by {widest}"[:120],
+        )
+    net = Decoder(sizes)
+    state = net.state_dict()
     tied = net.sizes.tie_word_embeddings
     for name, into in state.items():
         source = "model.embed_tokens.weight" if tied and name == "lm_head.weight" else name

@@ -12,31 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.errors import InputError
+from opalesce.measure.models import MAX_PROMPTS
 from opalesce.observables.moments import Moments
+from opalesce.runs.bounded import read_bytes
 from opalesce.runs.run import Checkpoint, Run
 
 Array = NDArray[np.float64]
 NAMES = ("prompts.jsonl", "prompts.txt")
 POINTS = 2000  # tokens kept per layer for what needs points
 MOST = 512  # prompts read
+MAX_LAYERS = 10_000
 
 
 def prompts_of(run: Run) -> Path | None:
     """The file of prompts in the folder of a run, if its model can be built here from every checkpoint."""
     if run.path is None or not run.path.is_dir() or run.config.get("model_type") != "llama":
         return None
-    return next((run.path / n for n in NAMES if (run.path / n).is_file()), None)
+    home = run.path.resolve()  # a link out of the folder is not followed, as in its scan
+    found = (run.path / n for n in NAMES)
+    return next((p for p in found if p.is_file() and p.resolve().parent == home), None)
 
 
 def depth_of(run: Run) -> int:
-    """Layers 0..L of the run's model, by its config; 0 where it does not say."""
+    """Layers 0..L of the run's model, by its config; 0 where it does not say, or says what cannot be."""
     layers = run.config.get("num_hidden_layers")
-    return layers + 1 if isinstance(layers, int) and layers > 0 else 0
+    return layers + 1 if isinstance(layers, int) and 0 < layers <= MAX_LAYERS else 0
 
 
 def digest_of(path: Path) -> str:
     """Identity of a file of prompts (hex)."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(read_bytes(path, MAX_PROMPTS), digest_size=16).hexdigest()
 
 
 class LayerViews:

@@ -5,7 +5,6 @@ Nothing is downloaded and no pickle is opened.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from opalesce.errors import FormatError, InputError, MissingExtra
+from opalesce.runs.bounded import parse_json, read_bytes, read_json
 
 Encode = Callable[[str], list[int]]
+MAX_CONFIG = 10_000_000  # bytes
+MAX_PROMPTS = 100_000_000
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 
 
@@ -44,9 +46,12 @@ def load_model(folder: Path) -> tuple[Any, Encode | None]:
             fix="convert it with model.save_pretrained(folder, safe_serialization=True)",
         )
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except ValueError as error:
-        raise FormatError(f"{folder.name}/config.json is not JSON", got=str(error)) from error
+        config = read_json(folder / "config.json", MAX_CONFIG)
+    except FormatError as error:
+        what = f"{folder.name}/config.json is not JSON"
+        raise FormatError(what, expected=error.expected, got=error.got) from error
+    if not isinstance(config, dict):
+        raise FormatError(f"{folder.name}/config.json is no object", got=type(config).__name__)
     if config.get("model_type") == "llama":
         from opalesce.measure.decoder import load
 
@@ -140,7 +145,8 @@ def read_prompts(path: Path, encode: Encode | None) -> list[list[int]]:
     if not path.is_file():
         raise InputError("no such file of prompts", expected="a text file or .jsonl", got=str(path))
     try:
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip()]
+        text_of = read_bytes(path, MAX_PROMPTS).decode("utf-8")
+        lines = [line for line in text_of.splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise FormatError(f"{path.name} is not text", expected="UTF-8", got=str(error)) from error
     out = []
@@ -148,12 +154,13 @@ def read_prompts(path: Path, encode: Encode | None) -> list[list[int]]:
         row: Any = {"text": line}
         if path.suffix == ".jsonl":
             try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise FormatError(f"{path.name}, line {number} is not JSON", got=str(error)) from error
+                row = parse_json(line, f"{path.name}, line {number}")
+            except FormatError as error:
+                what = f"{path.name}, line {number} is not JSON"
+                raise FormatError(what, expected=error.expected, got=error.got) from error
         ids = row.get("tokens") if isinstance(row, dict) else None
         text = row.get("text") if isinstance(row, dict) else None
-        if isinstance(ids, list) and ids and all(isinstance(i, int) and i >= 0 for i in ids):
+        if isinstance(ids, list) and ids and all(isinstance(i, int) and 0 <= i < 2**31 for i in ids):
             out.append([int(i) for i in ids])
         elif isinstance(text, str) and encode is not None:
             out.append(encode(text))

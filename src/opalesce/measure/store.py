@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opalesce.errors import InputError, StoreError
+from opalesce.runs.bounded import read_json
+
+MAX_CELL = 10_000_000  # bytes of the results of one module at one checkpoint
+
 
 @dataclass(frozen=True)
 class Result:
@@ -47,7 +52,8 @@ def write_atomically(path: Path, text: str) -> None:
     """Write under a temporary name, force to disk, rename: the file is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    temporary.unlink(missing_ok=True)  # what a killed process left, or a link that somebody put there
+    with temporary.open("x", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -69,17 +75,32 @@ class Store:
     def path(self, fingerprint: str, module: str, keys: Mapping[str, str]) -> Path:
         """File for these observables (`keys`: name to key) of one module at one checkpoint."""
         name = f"{digest(module)[:16]}-{digest(sorted(keys.values()))[:16]}.json"
-        return self.folder / "cells" / fingerprint / name
+        return self._home(fingerprint) / name
+
+    def _home(self, fingerprint: str) -> Path:
+        home = self.folder / "cells" / fingerprint
+        if home.resolve() != self.folder.resolve() / "cells" / fingerprint:
+            raise StoreError(
+                "a folder of the store is a link that leads out of it", got=str(home),
+                fix="remove the link, or choose another folder",
+            )  # fmt: skip
+        return home
 
     def read(self, fingerprint: str, module: str) -> dict[str, Result]:
-        """All results known for a cell, by key. A file that does not parse counts as absent."""
+        """All results known for a cell, by key. A file that does not parse counts as absent.
+
+        Raises
+        ------
+        StoreError
+            The folder of the checkpoint is a link out of the store.
+        """
         known: dict[str, Result] = {}
-        home = self.folder / "cells" / fingerprint
+        home = self._home(fingerprint)
         for path in sorted(home.glob(f"{digest(module)[:16]}-*.json")):
             try:
-                entries = json.loads(path.read_text("utf-8"))["results"]
-                known |= {k: Result(_load(e["value"]), e["status"]) for k, e in entries.items()}
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
+                entries = read_json(path, MAX_CELL)["results"]
+                known |= {k: Result(_load(e["value"]), str(e["status"])) for k, e in entries.items()}
+            except (InputError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
                 continue
         return known
 

@@ -9,7 +9,7 @@ from typing import Any
 _NO_CELL = (
     "which this module lacks$|^no checkpoint at this step$|^not asked for"  # sentences of measure/sweep.py
 )
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # spreadsheets take the wide ones too
 
 
 def tidy(ds: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError, InputError
+from opalesce.runs.bounded import read_json
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,18 @@ class Words:
         """
         path = folder / "tokenizer.json"
         try:
-            model = json.loads(path.read_text("utf-8"))["model"]
+            if path.resolve().parent != folder.resolve():
+                raise ValueError("a link that leads out of its folder")
+            model = read_json(path)["model"]
             ids = {str(k): int(v) for k, v in model["vocab"].items()}
             kind, unknown = model["type"], model.get("unk_token") or None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError) as error:
             raise FormatError(f"{path} cannot be read as a vocabulary", got=str(error)) from error
         if kind != "WordLevel":
             raise FormatError(
                 f"{path} is not a word-level vocabulary",
                 expected="model type WordLevel",
-                got=kind,
+                got=str(kind)[:80],
                 fix="pip install 'opalesce[hf]'",
             )
-        return cls(ids, unknown if unknown in ids else None)
+        return cls(ids, unknown if isinstance(unknown, str) and unknown in ids else None)

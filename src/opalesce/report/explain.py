@@ -61,7 +61,7 @@ def explain(document: Document, which: str | None = None) -> Explanation:
             tuple(_contra(document, t, cards)),
             tuple(_settle(document, t, cards)),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise FormatError(
             "the report lacks a part", expected="a document that opalesce report wrote", got=str(error)[:80]
         ) from error

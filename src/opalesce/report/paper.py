@@ -78,7 +78,7 @@ def figures(
                     figure.savefig(path, metadata=date, dpi=300)
                     written.append(path)
                 plt.close(figure)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         raise FormatError(
             "the report lacks a part", expected="a document that opalesce report wrote", got=str(error)[:80]
         ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from opalesce.errors import FormatError, InputError, OpalesceError
 from opalesce.measure.aggregate import aggregate
 from opalesce.measure.sweep import measure
 from opalesce.report.document import SCHEMA
+from opalesce.runs.bounded import read_json
 from opalesce.runs.open import open as open_run
 from opalesce.runs.run import Curve, Run
 
@@ -103,24 +103,31 @@ def read_report(path: Path) -> dict[str, Any]:
         See `verify`.
     """
     try:
-        if path.stat().st_size > MOST:
-            raise FormatError(f"{path}: too large for a report", expected=f"at most {MOST} bytes")
-        document = json.loads(path.read_text("utf-8"))
+        document = read_json(path, MOST)
         if document["schema"] != SCHEMA:
             raise FormatError(f"{path}: another schema", expected=SCHEMA, got=str(document["schema"])[:80])
         for w in document["witnesses"]:
             for row in w["runs"]:
-                _ = str(w["name"]), str(row["name"]), [float(x) for x in row["x"]], len(row["y"])
+                _words(w["name"], row["name"])
+                if len(row["x"]) != len(row["y"]):
+                    raise ValueError("a curve with more places than values, or fewer")
+                _ = [float(x) for x in row["x"]], [y if y is None else float(y) for y in row["y"]]
+        _words(document["run"]["name"])
+        for given in document.get("inputs", []):
+            _words(given["name"], given["role"], given["path"] or "")
         return dict(document)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read", expected="report.json", got=str(error)) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{path}: not a report",
             expected=f"a JSON document of schema {SCHEMA}",
             got=str(error)[:80],
             fix="name the report.json that stands beside report.html",
         ) from error
+
+
+def _words(*names: object) -> None:
+    if not all(isinstance(n, str) for n in names):
+        raise TypeError("a name is no text")
 
 
 def _opened(source: Run | str | None, name: str) -> Run:

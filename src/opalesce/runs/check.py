@@ -50,6 +50,7 @@ class Finding:
             p for p in (self.file, self.tensor, "" if self.step is None else f"step {self.step:g}") if p
         )
         head = f"{self.severity}: {self.run}: {self.kind}" + (f" ({where})" if where else "")
+        head = head.replace("\n", "\\n")  # a name with a line break could look like a finding of its own
         rest = (
             ("seen", self.seen),
             ("expected", self.expected),

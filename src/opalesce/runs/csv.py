@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import math
-import zlib
 from pathlib import Path
 
 from opalesce.errors import FormatError
+from opalesce.runs.bounded import Room, lines
 from opalesce.runs.jsonl import from_rows
 from opalesce.runs.run import Fault
 from opalesce.runs.series import Parsed
@@ -28,15 +27,19 @@ def read_csv(path: Path) -> Parsed:
     Raises
     ------
     FormatError
-        When there is no header with a control-axis column, or the file is not text.
+        When there is no header with a control-axis column, the file is not text, or beyond the limits of
+        `runs.bounded`.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
+    room, table = Room(str(path)), []
     try:
-        with opener(path, "rt", encoding="utf-8-sig", errors="strict", newline="") as file:
-            lines = csv.reader(file)
-            names = next(lines, [])
-            table = [(lines.line_num, row) for row in lines if row]
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
+        rows_of = csv.reader(lines(path, kind="a CSV file"))
+        names = next(rows_of, [])
+        room.take(len(names))
+        for cells in rows_of:
+            room.take(len(cells) + 1)
+            if cells:
+                table.append((rows_of.line_num, cells))
+    except (csv.Error, OSError) as error:
         raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
     if names == _TENSORBOARD:
         names[2] = path.name.removesuffix(".gz").removesuffix(".csv").rpartition("tag-")[2]

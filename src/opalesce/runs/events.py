@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opalesce.errors import FormatError, InputError
+from opalesce.errors import FormatError
+from opalesce.runs.bounded import parse_json, read_bytes
 from opalesce.runs.run import Event
 
 # trainer keys that place an event; the value is a step
@@ -32,6 +33,9 @@ _KEYS = {
     "restart_steps": "restart",
     "resume_step": "restart",
 }
+MAX_EVENTS = 10_000_000  # bytes
+MAX_PLACES = 1000  # of one key of a configuration
+_FAR = 1e300
 _TOTAL = ("max_steps", "train_iters", "train-iters", "total_steps", "max_iters", "num_steps", "steps")
 
 
@@ -46,13 +50,14 @@ def load_events(path: str | os.PathLike[str]) -> tuple[Event, ...]:
         When an event has no number `x` or no `kind`.
     """
     path = Path(path)
+    raw = read_bytes(path, MAX_EVENTS)
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the events file {path}", got=str(error)[:100]) from error
-    try:
-        items: Any = list(csv.DictReader(text.splitlines())) if path.suffix == ".csv" else json.loads(text)
-    except (ValueError, RecursionError) as error:
+        items: Any = (
+            list(csv.DictReader(raw.decode("utf-8-sig").splitlines()))
+            if path.suffix == ".csv"
+            else parse_json(raw, str(path))
+        )
+    except (ValueError, csv.Error) as error:
         raise FormatError(
             f"{path}: not an events file", expected="JSON or CSV", got=str(error)[:80]
         ) from error
@@ -77,8 +82,10 @@ def parse_events(items: object, source: str) -> tuple[Event, ...]:
     for item in items:
         try:
             at = item.get("x", item.get("step"))
+            if not math.isfinite(float(at)):
+                raise ValueError("no place on the axis")
             out.append(Event(float(at), str(item["kind"]), str(item.get("label") or "")))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise FormatError(
                 f"{source}: an event is malformed",
                 expected='{"x": number, "kind": word, "label": text}',
@@ -100,12 +107,12 @@ def config_events(config: Mapping[str, Any], source: str = "config") -> tuple[Ev
     for key, value in flat.items():
         kind = _KEYS.get(key.rsplit("/", 1)[-1].replace("-", "_").lower())
         if kind:
-            for at in value if isinstance(value, list) else [value]:
-                if isinstance(at, (int, float)) and not isinstance(at, bool) and at > 0:
+            for at in value[:MAX_PLACES] if isinstance(value, list) else [value]:
+                if isinstance(at, (int, float)) and not isinstance(at, bool) and 0 < at < _FAR:
                     found.add(Event(float(at), kind, f"{key} = {at:g}"))
     ratio = next((v for k, v in flat.items() if k.rsplit("/", 1)[-1] in ("warmup_ratio", "warmup")), None)
     total = next((flat[k] for k in flat if k.rsplit("/", 1)[-1] in _TOTAL), None)
-    if isinstance(ratio, float) and 0 < ratio < 1 and isinstance(total, (int, float)) and total > 0:
+    if isinstance(ratio, float) and 0 < ratio < 1 and isinstance(total, (int, float)) and 0 < total < _FAR:
         found.add(Event(ratio * total, "warm-up end", f"warm-up over {ratio:g} of {total:g} steps"))
     if "events" in config:
         found |= set(parse_events(config["events"], source))

@@ -7,15 +7,17 @@ from the end of the header; `__metadata__` maps strings to strings.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from opalesce.errors import FormatError, InputError
+from opalesce.runs.bounded import parse_json
 
 MAX_HEADER = 100_000_000
+MAX_TENSORS = 1_000_000
+MAX_SIDES = 32  # of one tensor: what numpy takes
 
 # bytes of one element; those of READABLE and EIGHT are decoded, the others are refused when read
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "BOOL": 1}
@@ -105,6 +107,8 @@ def parse_header(raw: bytes, size: int, path: Path = Path("header")) -> Header:
         See `read_header`.
     """
     content = _json(raw, path)
+    if len(content) > MAX_TENSORS:
+        _refuse(path, "too many tensors", f"at most {MAX_TENSORS}", str(len(content)))
     meta = content.pop("__metadata__", {})
     if not isinstance(meta, dict) or not all(isinstance(v, str) for v in meta.values()):
         _refuse(path, "bad __metadata__ in the header", "a map of strings to strings")
@@ -115,22 +119,12 @@ def parse_header(raw: bytes, size: int, path: Path = Path("header")) -> Header:
 
 
 def _json(raw: bytes, path: Path) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in seen:
-                _refuse(path, "the header names a key twice", "unique keys", repr(key)[:80])
-            seen[key] = value
-        return seen
-
     if not raw.startswith(b"{"):
         _refuse(path, "the header is not JSON", "a first byte '{'", repr(raw[:1]))
     try:
-        content = json.loads(raw.decode("utf-8"), object_pairs_hook=unique)
-    except FormatError:
-        raise
-    except (ValueError, RecursionError) as error:
-        _refuse(path, "the header is not JSON", "a JSON object in UTF-8", str(error)[:120])
+        content = parse_json(raw, "the header", unique=True)
+    except FormatError as error:
+        _refuse(path, error.what.replace("header: ", "header is "), error.expected, error.got)
     if not isinstance(content, dict):
         _refuse(path, "the header is not a JSON object")
     return content
@@ -152,9 +146,13 @@ def _entry(name: str, value: Any, start: int, path: Path) -> Entry:
             repr(dtype)[:80],
             "convert the file to BF16 or F32",
         )
+    if isinstance(shape, list) and len(shape) > MAX_SIDES:
+        _refuse(path, f"tensor {name!r} has too many sides", f"at most {MAX_SIDES}", str(len(shape)))
     if not _naturals(shape) or not _naturals(span) or len(span) != 2 or span[0] > span[1]:
         _refuse(path, f"bad shape or offsets of tensor {name!r}", "natural numbers", repr((shape, span))[:80])
     need = math.prod(shape) * SIZES[dtype]
+    if not need and math.prod(n or 1 for n in shape) * SIZES[dtype] >= 2**63:  # numpy takes no such shape
+        _refuse(path, f"tensor {name!r} is empty and has sides beyond any file", got=repr(shape)[:80])
     if span[1] - span[0] != need:
         _refuse(
             path,

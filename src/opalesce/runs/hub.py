@@ -10,7 +10,6 @@ ever fetched. Names that come from the server are used only where they are plain
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError, InputError
+from opalesce.runs.bounded import read_json
 from opalesce.runs.header import Header, header_length, parse_header
-from opalesce.runs.hub_files import Stored, choose, fetch, listed, local
+from opalesce.runs.hub_files import MAX_JSON, Stored, choose, fetch, listed, local
 from opalesce.runs.hub_http import byte_range
 from opalesce.runs.lent import Lent
 from opalesce.runs.run import TensorInfo
@@ -145,9 +145,7 @@ def config_of(checkpoint: HubCheckpoint) -> tuple[dict[str, Any], FormatError | 
         if "config.json" not in found:
             return {}, None
         path = fetch(c.repo, c.revision, c.commit, found["config.json"], c.paths[0])
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path, MAX_JSON)
     except (FormatError, InputError) as error:
         return {}, error
-    except (ValueError, RecursionError, OSError):
-        return {}, FormatError(f"{c.paths[0]}/config.json: not JSON", expected="a JSON object")
     return (content, None) if isinstance(content, dict) else ({}, None)

@@ -7,13 +7,13 @@ gets no token. The words of a server never enter an error: it could send the tok
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from opalesce.errors import FormatError, InputError, MissingExtra
+from opalesce.runs.bounded import parse_json
 
 MAX_ANSWER = 20_000_000  # bytes of a listing
 HOPS, TRIES, PATIENCE, TIMEOUT = 5, 5, 60.0, 30.0
@@ -57,10 +57,7 @@ def listing(repo: str, what: str) -> Any:
     raw = _get(repo, f"/api/models/{repo}/{what}", place, limit=MAX_ANSWER)
     if len(raw) > MAX_ANSWER:
         raise FormatError(f"{place}: the hub's answer is too long", expected=f"at most {MAX_ANSWER} bytes")
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        raise FormatError(f"{place}: the hub's answer is not JSON", expected="a JSON listing") from None
+    return parse_json(raw, f"{place}: the hub's answer")
 
 
 def byte_range(repo: str, commit: str, file: str, begin: int, end: int, path: Path) -> bytes:

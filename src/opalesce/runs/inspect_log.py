@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from opalesce.errors import FormatError
 from opalesce.runs.archive import Archive
+from opalesce.runs.bounded import parse_json
 from opalesce.runs.lm_eval import EvalFile, is_score
 from opalesce.runs.steps import parse_path, parse_step
 
@@ -39,11 +39,7 @@ def read_archive(path: Path, root: Path) -> EvalFile:
                 got=", ".join(list(archive.infos)[:5])[:200], fix="inspect eval-retry",
             )  # fmt: skip
         data = archive.read("header.json")
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: header.json is not JSON", got=str(error)[:80]) from error
-    return read_log(content, path, root)
+    return read_log(parse_json(data, f"{path}: header.json"), path, root)
 
 
 def read_log(content: object, path: Path, root: Path) -> EvalFile:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError
+from opalesce.runs.bounded import MAX_COLUMNS, Room, lines, parse_json
 from opalesce.runs.run import Event, Fault
 from opalesce.runs.series import AXES, Parsed, axis_column, axis_name, build, is_quantity
+
+_FAULT = 20  # a malformed line takes as much memory as so many cells
 
 
 def read_jsonl(path: Path) -> Parsed:
@@ -21,28 +23,31 @@ def read_jsonl(path: Path) -> Parsed:
     Raises
     ------
     FormatError
-        When no line holds a step.
+        When no line holds a step, or the file is beyond the limits of `runs.bounded`.
     """
     rows: list[dict[str, float]] = []
     faults: list[Fault] = []
     config: dict[str, object] = {}
-    with path.open("r", encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                faults.append(_bad(path, number, f"not JSON: {str(error)[:60]}"))
-                continue
-            if not isinstance(value, dict):
-                faults.append(_bad(path, number, f"{type(value).__name__}, not an object"))
-            elif isinstance(value.get("_meta"), dict):
-                config.update(value["_meta"])
-            elif value and all(k.startswith("_") for k in value) and "_step" not in value:
-                continue  # a summary, not a row
-            else:
-                rows.append(numbers(value))
+    room = Room(str(path))
+    for number, line in enumerate(lines(path, "replace"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = parse_json(line, "")
+        except FormatError as error:
+            faults.append(_bad(path, number, f"{error.what.removeprefix(': ')}: {error.got[:60]}"))
+            room.take(_FAULT)
+            continue
+        if not isinstance(value, dict):
+            faults.append(_bad(path, number, f"{type(value).__name__}, not an object"))
+            room.take(_FAULT)
+        elif isinstance(value.get("_meta"), dict):
+            config.update(value["_meta"])
+        elif value and all(k.startswith("_") for k in value) and "_step" not in value:
+            continue  # a summary, not a row
+        else:
+            rows.append(numbers(value))
+            room.take(len(rows[-1]) + 1)
     return from_rows(rows, str(path), faults, config)
 
 
@@ -62,6 +67,9 @@ def from_rows(
     names: dict[str, None] = {}
     for row in rows:
         names.update(dict.fromkeys(row))
+    if len(names) > MAX_COLUMNS:
+        most = f"at most {MAX_COLUMNS}"
+        raise FormatError(f"{source}: too many quantities", expected=most, got=str(len(names)))
     column = axis_column(list(names))
     if column is None:
         raise FormatError(

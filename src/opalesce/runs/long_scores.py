@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import math
 import re
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO, cast
 
 from opalesce.errors import FormatError
+from opalesce.runs.bounded import Room, lines
 from opalesce.runs.lm_eval import EvalFile, is_metric, is_score, trials
 from opalesce.runs.run import Fault
 from opalesce.runs.series import axis_column
@@ -29,9 +27,8 @@ def is_long(path: Path) -> bool:
     if not path.name.endswith((".csv", ".csv.gz")):
         return False
     try:
-        with _text(path) as file:
-            names = next(csv.reader(file), [])
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error):
+        names = next(csv.reader(lines(path)), [])
+    except (FormatError, csv.Error, OSError):
         return False
     return "task" in names and axis_column(names) is not None and any(is_metric(n) for n in names)
 
@@ -96,44 +93,38 @@ def _questions(by_step: Mapping[float, Mapping[str, Cell]], shared: set[str]) ->
 def _rows(path: Path, faults: list[Fault]) -> Iterator[tuple[int, Key, float, str, Cell]]:
     bad: list[tuple[int, str]] = []
     try:
-        with _text(path) as file:
-            lines = csv.DictReader(file)
-            names = list(lines.fieldnames or [])
-            step_column, metrics = axis_column(names), [n for n in names if is_metric(n)]
-            if "task" not in names or step_column is None or not metrics:
-                raise FormatError(
-                    f"{path}: not a long table of scores", expected="columns task, checkpoint and a metric",
-                    got=", ".join(names)[:200],
-                )  # fmt: skip
-            shots_column = next((n for n in _SHOTS if n in names), None)
-            for row in lines:
-                number, step = lines.line_num, _float(row[step_column])
-                task, model = str(row["task"] or ""), str(row.get("model") or "")
-                shots = str(row[shots_column] or "") if shots_column else ""
-                if not task or not math.isfinite(step):
-                    bad.append((number, "no task, or no number in the column of the checkpoint"))
+        table, room = csv.DictReader(lines(path, kind="a CSV file")), Room(str(path))
+        names = list(table.fieldnames or [])
+        step_column, metrics = axis_column(names), [n for n in names if is_metric(n)]
+        if "task" not in names or step_column is None or not metrics:
+            raise FormatError(
+                f"{path}: not a long table of scores", expected="columns task, checkpoint and a metric",
+                got=", ".join(names)[:200],
+            )  # fmt: skip
+        shots_column = next((n for n in _SHOTS if n in names), None)
+        for row in table:
+            room.take(len(row))
+            number, step = table.line_num, _float(row[step_column])
+            task, model = str(row["task"] or ""), str(row.get("model") or "")
+            shots = str(row[shots_column] or "") if shots_column else ""
+            if not task or not math.isfinite(step):
+                bad.append((number, "no task, or no number in the column of the checkpoint"))
+                continue
+            hit = _NUMBERED.match(task)
+            for metric in metrics:
+                value, error = _float(row[metric]), _float(row.get(f"{metric}_stderr"))
+                if not math.isfinite(value) or (is_score(metric) and not 0 <= value <= 1):
+                    if row[metric]:
+                        bad.append((number, f"{metric} is {str(row[metric])[:20]!r}"))
                     continue
-                hit = _NUMBERED.match(task)
-                for metric in metrics:
-                    value, error = _float(row[metric]), _float(row.get(f"{metric}_stderr"))
-                    if not math.isfinite(value) or (is_score(metric) and not 0 <= value <= 1):
-                        if row[metric]:
-                            bad.append((number, f"{metric} is {str(row[metric])[:20]!r}"))
-                        continue
-                    key = (model, shots, hit[1] if hit else task, metric)
-                    yield number, key, step, task, (value, error)
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError, zlib.error) as error:
+                key = (model, shots, hit[1] if hit else task, metric)
+                yield number, key, step, task, (value, error)
+    except (csv.Error, OSError) as error:
         raise FormatError(f"{path}: not a CSV file", expected="UTF-8 text", got=str(error)[:100]) from error
     for number, why in bad[:_MAX_NAMED]:
         faults.append(Fault("malformed line", f"{path}:{number}", why, "a task, a step, a score in 0 to 1"))
     if len(bad) > _MAX_NAMED:
         faults.append(Fault("malformed line", str(path), f"{len(bad) - _MAX_NAMED} more malformed lines"))
-
-
-def _text(path: Path) -> TextIO:
-    if path.name.endswith(".gz"):
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _float(cell: str | None) -> float:

@@ -8,7 +8,6 @@ would be more than `INFLATE` times larger than all files together.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.errors import FormatError, InputError, MissingExtra
+from opalesce.runs.bounded import read_json
 from opalesce.runs.memory import dtype_name
 from opalesce.runs.run import TensorInfo
 from opalesce.runs.safetensors import glance
 from opalesce.runs.tree import plain, weights
 
 METADATA = "_METADATA"
-MAX_JSON = 100_000_000
+MAX_METADATA = 100_000_000
 INFLATE, FLOOR = 1000, 1 << 26  # arrays of zeros are packed this much; below the floor all is allowed
 
 
@@ -55,11 +55,9 @@ class OrbaxCheckpoint:
     def _content(self) -> dict[str, Any]:
         path = self.folder / METADATA
         try:
-            if path.stat().st_size > MAX_JSON:
-                raise self._broken("its metadata is too long", f"more than {MAX_JSON} bytes")
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError) as error:
-            raise self._broken("its metadata is not JSON", type(error).__name__) from None
+            content = read_json(path, MAX_METADATA)
+        except InputError as error:
+            raise self._broken("its metadata cannot be read", error.what) from None
         if not isinstance(content, dict) or not isinstance(content.get("tree_metadata"), dict):
             raise self._broken("its metadata has no tree", type(content).__name__)
         return content

@@ -38,9 +38,10 @@ class Scanner:
     def name(self, path: Path) -> str:
         """Path as people see it: relative to the root."""
         try:
-            return str(path.relative_to(self.root)) if path != self.root else path.name
+            name = str(path.relative_to(self.root)) if path != self.root else path.name
         except ValueError:
-            return str(path)
+            name = str(path)
+        return name.replace("\n", "\\n")  # a line break could look like another line of ours
 
     def take(self, path: Path, reader: str) -> None:
         """Note that `reader` took the file."""

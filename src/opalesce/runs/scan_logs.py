@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from opalesce.errors import FormatError, InputError, OpalesceError
 from opalesce.runs import lm_eval
+from opalesce.runs.bounded import read_json
 from opalesce.runs.csv import read_csv
 from opalesce.runs.events import config_events, load_events
 from opalesce.runs.inspect_log import is_inspect, read_archive, read_log
@@ -27,7 +27,6 @@ from opalesce.runs.yaml_config import read_yaml
 if TYPE_CHECKING:
     from opalesce.runs.scan import Scanner
 
-MAX_JSON = 200_000_000
 _SOUND = (
     "control axis",
     "no scalar",
@@ -93,12 +92,7 @@ def _events(path: Path, s: Scanner) -> None:
 
 
 def _json(path: Path, s: Scanner) -> None:
-    if path.stat().st_size > MAX_JSON:
-        return s.leave(path, f"larger than {MAX_JSON} bytes")
-    try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON", expected="a JSON document", got=str(error)[:80]) from error
+    content = read_json(path)
     if lm_eval.is_lm_eval(content):
         s.evals.append(lm_eval.read_file(content, path, s.root))
         return s.take(path, "lm-evaluation-harness results")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from opalesce.errors import FormatError
+from opalesce.errors import FormatError, InputError
+from opalesce.runs.bounded import parse_json, read_bytes
 
 INDEX = "model.safetensors.index.json"
+MAX_INDEX = 100_000_000
 
 
 def shards_of(index: Path) -> tuple[Path, ...]:
@@ -20,9 +21,9 @@ def shards_of(index: Path) -> tuple[Path, ...]:
         of its folder through a symbolic link.
     """
     try:
-        raw = index.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{index}: cannot be read", got=error.strerror or type(error).__name__) from error
+        raw = read_bytes(index, MAX_INDEX)
+    except InputError as error:
+        raise FormatError(error.what, expected=error.expected, got=error.got) from error
     names = shard_names(raw, str(index))
     home = index.parent.resolve()
     for name in names:
@@ -40,8 +41,8 @@ def shard_names(raw: bytes, place: str) -> list[str]:
         See `shards_of`.
     """
     try:
-        names = sorted(set(json.loads(raw.decode("utf-8"))["weight_map"].values()))
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        names = sorted(set(parse_json(raw, place, unique=True)["weight_map"].values()))
+    except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{place}: not a shard index", expected='{"weight_map": {tensor: file}}', got=str(error)[:120]
         ) from error

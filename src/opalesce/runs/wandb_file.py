@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from opalesce.errors import FormatError
 from opalesce.runs import wire
+from opalesce.runs.bounded import parse_json
 from opalesce.runs.jsonl import from_rows, numbers
 from opalesce.runs.run import Fault
 from opalesce.runs.series import Parsed
@@ -130,8 +130,8 @@ def _item(message: wire.Field) -> dict[str, object]:
             names.append(wire.text(found))
         elif number == _JSON:
             try:
-                value = json.loads(wire.text(found))
-            except (ValueError, RecursionError):
+                value = parse_json(wire.text(found), "")
+            except FormatError:
                 value = None
     name = key or "/".join(names)
     return {name: value} if name else {}

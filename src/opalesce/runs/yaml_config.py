@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opalesce.errors import FormatError, MissingExtra
+from opalesce.runs.bounded import flat_enough
 
 MAX_YAML = 200_000
 _MAX_ALIASES = 100  # an alias of aliases of aliases is small to write and endless to walk
@@ -37,6 +38,7 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise FormatError(f"{path}: not plain YAML", expected="names and values", got=got) from error
     if not isinstance(content, dict):
         raise FormatError(f"{path}: no mapping", expected="names and values", got=type(content).__name__)
+    flat_enough(content, str(path), MAX_YAML)
     out: dict[str, object] = {}
     for name, value in content.items():
         if name not in ("_wandb", "wandb_version"):

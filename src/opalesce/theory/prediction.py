@@ -146,7 +146,7 @@ def thaw(path: str | Path) -> Frozen:
         document = json.loads(file.read_text("utf-8"))
         known = [_read(p) for p in document["predictions"]]
         time, sha = str(document["time"]), str(document["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise FormatError(f"{file.name} is no file of predictions", got=str(error)) from error
     if content_hash(known) != sha:
         raise FormatError(
