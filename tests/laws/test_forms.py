@@ -8,7 +8,10 @@ import pytest
 from opalesce.errors import InputError
 from opalesce.laws.catalogue import FORMS, form
 from opalesce.laws.compute import Chinchilla, Kaplan
+from opalesce.laws.fit import fit
 from opalesce.laws.forms import Broken
+from opalesce.laws.threshold import Threshold
+from opalesce.theory.npm.blayer import capability
 
 LAWS = [form(n) for n in FORMS] + [form("broken", 0), form("broken", 2), form("broken", 3)]
 
@@ -80,3 +83,15 @@ def test_unknown_law():
         form("brokn")
     with pytest.raises(InputError, match="0 to 3"):
         form("broken", 7)
+
+
+def test_the_threshold_law_is_that_of_the_theory_and_is_found_again():
+    rho, rho_c, beta = np.geomspace(1.02, 300, 40) * 7.0, 7.0, 0.45
+    y = 0.6 * capability(rho, rho_c, beta)
+    law = Threshold()
+    theta = np.array([[np.log(0.6), beta, np.log(rho_c)]])
+    np.testing.assert_allclose(np.exp(law.log_value(theta, np.log(rho)[None])[0][0]), y, rtol=1e-12)
+    found = fit("threshold", rho, y, draws=0)
+    assert [found.params[k] for k in ("A", "beta", "xc")] == pytest.approx([0.6, beta, rho_c], rel=1e-6)
+    noisy = fit("threshold", rho, y * np.exp(0.01 * np.random.default_rng(0).normal(size=40)))
+    assert noisy.intervals["xc"].low < rho_c < noisy.intervals["xc"].high

@@ -6,6 +6,7 @@ from opalesce.errors import InputError
 from opalesce.laws.compute import Chinchilla, Kaplan
 from opalesce.laws.forms import Broken, Form
 from opalesce.laws.saturating import M3, M4
+from opalesce.laws.threshold import Threshold
 
 MOST_BREAKS = 3
 FORMS: dict[str, Form] = {
@@ -17,6 +18,7 @@ FORMS: dict[str, Form] = {
     "M2": Broken(0),
     "M3": M3(),
     "M4": M4(),
+    "threshold": Threshold(),
 }
 
 

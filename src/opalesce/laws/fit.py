@@ -136,7 +136,7 @@ def fit(
     Parameters
     ----------
     law : str or Form
-        "power" (with an offset; "M2" is the same), "M1" (without), "M3", "M4", "broken", "chinchilla",
+        "power" (with an offset; "M2" is the same), "M1" (without), "M3", "M4", "threshold", "broken",
         "kaplan".
     x, y : array_like
         Positive finite data (n,); for laws of several inputs x is a mapping, `{"N": ..., "D": ...}`.
