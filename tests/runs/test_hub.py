@@ -357,3 +357,10 @@ def test_report_takes_addresses(hub: Hub, tmp_path: Path) -> None:
     assert TOKEN not in json.dumps(page) + (tmp_path / "out/report.html").read_text()
     assert "model@step3" in json.dumps(page)
     assert hub.commit("step3") in json.dumps(page)
+    assert {r["role"]: r["path"] for r in page["inputs"]} == {
+        "run": "hf://org/model@step*",
+        "null": "hf://org/model@step[0-4]",
+    }
+    again = run(hub, tmp_path, "verify", "out/report.json", "--share", "1", HF_TOKEN=TOKEN)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "0 of them differ" in again.stdout

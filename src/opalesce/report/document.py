@@ -116,10 +116,10 @@ def _inputs(trial: Trial) -> list[dict[str, str]]:
     )
     home = str(Path.home())
     return [
-        {"role": role, "name": m.run.name, "path": str(m.run.path).replace(home, "~", 1)}
+        {"role": role, "name": m.run.name, "path": m.run.address or str(m.run.path).replace(home, "~", 1)}
         for role, several in groups
         for m in several
-        if m.run.path is not None
+        if m.run.address or m.run.path is not None
     ]
 
 

@@ -95,6 +95,7 @@ def open_hub(text: str, name: str | None = None) -> Run:
             tuple(faults),
         ),
         Axis.of(np.array([c.step for c in checkpoints], float)),
+        f"hf://{address.repo}@{address.pattern}",
     )
 
 

@@ -164,6 +164,8 @@ class Run:
         Logged and evaluated quantities.
     events : tuple of Event
         Known events, from the trainer's config or `--events`.
+    address : str
+        Where `opalesce.open` finds it again, if that is not `path`.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Run:
     config: Mapping[str, object] = field(default_factory=dict)
     scan: Scan = field(default_factory=Scan)
     axis: Axis = field(default_factory=Axis)
+    address: str = ""
 
     def steps(self) -> NDArray[np.float64]:
         """All places on the control axis at which something was observed, sorted."""
