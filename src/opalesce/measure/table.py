@@ -68,4 +68,4 @@ def write_csv(frame: Any, path: Path) -> Path:
 
 def _text(value: object) -> str:
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
