@@ -364,3 +364,14 @@ def test_report_takes_addresses(hub: Hub, tmp_path: Path) -> None:
     again = run(hub, tmp_path, "verify", "out/report.json", "--share", "1", HF_TOKEN=TOKEN)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "0 of them differ" in again.stdout
+
+
+def test_plan_downloads_no_weights(hub: Hub, tmp_path: Path) -> None:
+    done = run(
+        hub, tmp_path, "plan", "hf://org/model@step*", "--observables", "norm", "--json", HF_TOKEN=TOKEN
+    )
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    assert told["cells"] > 0
+    assert "downloads are not in the time" in " ".join(told["notes"])
+    assert not list((tmp_path).rglob("*.safetensors"))

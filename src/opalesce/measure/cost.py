@@ -7,20 +7,23 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from opalesce.errors import InputError, OpalesceError
 from opalesce.measure.cells import Task, one_line, run_task
 from opalesce.measure.plan import Module, plan
 from opalesce.measure.sweep import fingerprint_of, tasks_of
+from opalesce.runs.hub import HubCheckpoint
 from opalesce.runs.open import open as open_run
-from opalesce.runs.run import Run
+from opalesce.runs.run import Run, TensorInfo
 
 Shape = tuple[str, tuple[tuple[int, ...], ...]]  # kind of module, shapes of its tensors
 RESULT = 1500  # bytes of one result in the rows, the Dataset and the table (measured on 38,400 of them)
@@ -76,7 +79,8 @@ def cost(
     Only headers are read of every checkpoint. One module of each distinct shape is measured at one
     checkpoint, the smallest first, in a child process, for at most about `budget` seconds; what was left out
     is scaled by a power law of its size (exponent 1 where only one size was measured). The child's peak
-    memory, with all that a sweep imports to its end, is that of a worker.
+    memory, with all that a sweep imports to its end, is that of a worker. Of a run on the hub nothing is
+    downloaded: the pilot takes normal entries of the same shapes.
 
     Raises
     ------
@@ -113,12 +117,16 @@ def cost(
             groups.setdefault(key, []).append(module)
             cells[key] += sum(all(t in headers[i] for t in module.tensors) for i in tasks)
     order = sorted(groups, key=_size)
+    notes = []
+    if isinstance(task.checkpoint, HubCheckpoint):
+        far = StandIn(task.checkpoint.step, headers[at])
+        task = replace(task, checkpoint=far, initial=far, previous=far)
+        notes.append("downloads are not in the time; the pilot took random weights of the same shapes")
     ready, spent, peak, base = _pilot([_one(task, groups[k][0]) for k in order], budget)
     kinds = tuple(
         Kind(k[0], _words(k), len(groups[k]), cells[k], _size(k), s, i < len(spent))
         for i, (k, s) in enumerate(zip(order, _scaled([_size(k) for k in order], spent), strict=True))
     )
-    notes = []
     if len(spent) < len(order):
         notes.append(
             f"{len(order) - len(spent)} of {len(order)} shapes were larger than the pilot's time: scaled up"
@@ -142,6 +150,32 @@ def cost(
         n_jobs,
         tuple(notes),
     )
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Normal entries in the shapes of a checkpoint that is elsewhere; each tensor is made when it is read."""
+
+    step: float
+    infos: Mapping[str, TensorInfo]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """None."""
+        return ()
+
+    def tensors(self) -> Mapping[str, TensorInfo]:
+        """Those of the checkpoint."""
+        return self.infos
+
+    def read(self, name: str, index: int | None = None) -> NDArray[np.generic]:
+        """Random entries, float32."""
+        shape = self.infos[name].shape if index is None else self.infos[name].shape[1:]
+        return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+    def fingerprint(self) -> str:
+        """Of nothing."""
+        return ""
 
 
 def _typical(tasks: dict[int, Task]) -> tuple[int, Task] | None:
