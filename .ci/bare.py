@@ -27,6 +27,7 @@ def run(*words: str, codes: tuple[int, ...] = (0,)) -> str:
 
 
 def main() -> None:
+    """Every step in turn."""
     for name in ("torch", "matplotlib", "transformers"):
         assert importlib.util.find_spec(name) is None, f"{name} is installed: this environment is not bare"
     assert "site-packages" in str(opalesce.__file__), "not the wheel"
