@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from opalesce.cli.opening import open_said
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import names, need
 
@@ -25,14 +26,13 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Which changed first, A or B, by how much, with an interval; several pairs are paired seeds."""
-    from opalesce.cli import _open
     from opalesce.report.phrases import span
     from opalesce.transitions.compare import compare as put
 
     need(
         len(runs) >= 2 and len(runs) % 2 == 0, "runs are compared in pairs", "an even number", str(len(runs))
     )
-    opened = [_open(r) for r in runs]
+    opened = [open_said(r) for r in runs]
     with Progress() as progress:
         found = put(
             opened[::2], opened[1::2], level, names(observables), scale, seed, n_jobs=jobs, say=progress

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from opalesce.cli.opening import open_said
 from opalesce.cli.terminal import Progress, print_json, say
 from opalesce.cli.typed import names
 
@@ -21,10 +22,9 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Files, bytes, time, memory and reachability of a sweep, before anything heavy."""
-    from opalesce.cli import _open
     from opalesce.measure.cost import cost
 
-    opened = _open(run)
+    opened = open_said(run)
     with Progress() as progress:
         progress(f"measuring one module of each shape of {opened.name}")
         found = cost(opened, names(observables), n_jobs=jobs, budget=pilot)
