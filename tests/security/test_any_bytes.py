@@ -1,0 +1,147 @@
+"""10,000 examples each: header, index, CSV, JSONL and escaping return, or raise the documented error."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.fuzz import escaped_page, escaped_text
+from opalesce.errors import FormatError, OpalesceError
+from opalesce.runs.csv import read_csv
+from opalesce.runs.header import parse_header
+from opalesce.runs.jsonl import read_jsonl
+from opalesce.runs.shards import shard_names
+
+QUIET = list(HealthCheck)
+MANY = settings(max_examples=10_000, deadline=None, derandomize=False, suppress_health_check=QUIET)
+SECONDS = 1.0  # of the processor, that a call may take: a clock would count what else the machine does
+# drawn whole: strategies within strategies would take most of the time
+ODD = [None, True, 1.5, -1, 0, 2**62, 2**63, 10**400, float("nan"), float("inf"), -0.0, "", "F32", "\ud800"]
+ODD += [[], {}, [[[]]], {"a": {"b": 1}}, [1, "x"], [2**62] * 40, "../x", "NaN", "1e999"]
+VALUES = st.sampled_from(ODD)
+ENTRIES = st.fixed_dictionaries(
+    {
+        "dtype": st.sampled_from(["F32", "BF16", "F8_E4M3", "X", 3]),
+        "shape": st.lists(st.integers(0, 5), max_size=3) | VALUES,
+        "data_offsets": st.tuples(st.integers(0, 70), st.integers(0, 70)) | VALUES,
+    }
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["a", "b", "__metadata__", "", "\ud800"]), ENTRIES | VALUES, max_size=3
+)
+NAMED = st.dictionaries(st.sampled_from("abc"), st.text("ab./\\:\0", max_size=6) | VALUES, max_size=3)
+LINES = st.tuples(st.sampled_from(["step", "tokens", "_meta", "loss"]), VALUES, st.text(max_size=4), VALUES)
+ROWS = LINES.map(lambda r: json.dumps({r[0]: r[1], r[2]: r[3]})) | st.text(max_size=8)
+CELLS = st.text('0123456789.eE+-naif_,"\r\n\x00 x\ufeff', max_size=40)
+COLUMNS = st.sampled_from(["step,loss\n", "step,loss,loss_stderr\n", "tokens,a,a\n", "x\n", ""])
+
+
+def quietly(call: Callable[..., Any], *words: Any) -> Any:
+    start = time.process_time()
+    found = None
+    with contextlib.suppress(OpalesceError):
+        found = call(*words)
+    assert time.process_time() - start < SECONDS
+    return found
+
+
+@MANY
+@given(HEADERS, st.integers(0, 80))
+def test_headers(content: dict[str, Any], more: int) -> None:
+    raw = json.dumps(content).encode()
+    found = quietly(parse_header, raw, 8 + len(raw) + more)
+    if found is not None:  # what is accepted tiles the file
+        ends = sorted((e.begin, e.end) for e in found.entries.values())
+        assert sum(b - a for a, b in ends) == more
+
+
+@MANY
+@given(
+    st.dictionaries(st.text(max_size=5), st.text("ab./\\:\0", max_size=8) | VALUES, max_size=4), st.booleans()
+)
+def test_indexes(names: dict[str, Any], wrapped: bool) -> None:
+    for name in (
+        quietly(shard_names, json.dumps({"weight_map": names} if wrapped else names).encode(), "i") or ()
+    ):
+        assert Path("/home/x", name).parent == Path("/home/x")
+        assert ".." not in Path(name).parts
+
+
+@MANY
+@given(COLUMNS, CELLS, st.binary(max_size=8))
+def test_csv(tmp_path_factory: pytest.TempPathFactory, head: str, cells: str, noise: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes(head.encode() + cells.encode() + noise)
+    quietly(read_csv, path)
+
+
+@MANY
+@given(
+    st.lists(
+        st.one_of(VALUES.map(json.dumps), st.text(max_size=8), st.just('{"step": 1, "a": 2}')), max_size=4
+    )
+)
+def test_jsonl(tmp_path_factory: pytest.TempPathFactory, rows: list[str]) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    path.write_text("\n".join(rows), "utf-8", "surrogatepass")
+    quietly(read_jsonl, path)
+
+
+NAMES = st.text() | st.text("=+-@＝\t\r\n <>&%{}$'\"\x1b\u202e\u2028;a", max_size=12) | st.binary(max_size=12)
+
+
+@MANY
+@given(NAMES)
+def test_escaping(name: str | bytes) -> None:
+    data = (
+        name
+        if isinstance(name, bytes)
+        else name.encode("utf-8", "surrogateescape" if name.isascii() else "replace")
+    )
+    quietly(escaped_page, data)
+    quietly(escaped_text, data)
+
+
+def test_a_table_is_the_same_in_a_spreadsheet() -> None:
+    from opalesce.measure.table import write_csv
+
+    frame = pd.DataFrame({"name": ["=1+1", "\t=1", "\r@x", "＝1", " =1", "a,b\n=c", "plain"], "value": 1.0})
+    out = Path(write_csv(frame, Path("t.csv").absolute()))
+    try:
+        cells = pd.read_csv(io.StringIO(out.read_text("utf-8")))["name"].tolist()
+    finally:
+        out.unlink()
+    assert cells == ["'=1+1", "\\t=1", "\\r@x", "'＝1", "' =1", "a,b\\n=c", "plain"]
+
+
+def test_a_hundred_thousand_tensors_take_little_time() -> None:
+    entries = {
+        f"t{i}": {"dtype": "F32", "shape": [1], "data_offsets": [4 * i, 4 * i + 4]} for i in range(100_000)
+    }
+    raw = json.dumps(entries).encode()
+    start = time.process_time()
+    assert len(parse_header(raw, 8 + len(raw) + 400_000).entries) == 100_000
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"a": {"dtype": "F32", "shape": [2**62] * 100_000, "data_offsets": [0, 4]}}, "too many sides"),
+        ({"experts": {"dtype": "F32", "shape": [2**62, 4, 0], "data_offsets": [0, 0]}}, "beyond any file"),
+    ],
+)
+def test_sides_that_no_array_has(content: dict[str, Any], says: str) -> None:
+    raw = json.dumps(content).encode()
+    with pytest.raises(FormatError, match=says):
+        parse_header(raw, 12 + len(raw))
