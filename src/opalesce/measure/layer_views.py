@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from opalesce.errors import InputError
 from opalesce.measure.models import MAX_PROMPTS
 from opalesce.observables.moments import Moments
-from opalesce.runs.bounded import read_bytes
+from opalesce.runs.bounded import read_bytes, real
 from opalesce.runs.run import Checkpoint, Run
 
 Array = NDArray[np.float64]
@@ -28,9 +28,9 @@ def prompts_of(run: Run) -> Path | None:
     """The file of prompts in the folder of a run, if its model can be built here from every checkpoint."""
     if run.path is None or not run.path.is_dir() or run.config.get("model_type") != "llama":
         return None
-    home = run.path.resolve()  # a link out of the folder is not followed, as in its scan
+    home = real(run.path)  # a link out of the folder is not followed, as in its scan
     found = (run.path / n for n in NAMES)
-    return next((p for p in found if p.is_file() and p.resolve().parent == home), None)
+    return next((p for p in found if p.is_file() and real(p).parent == home), None)
 
 
 def depth_of(run: Run) -> int:

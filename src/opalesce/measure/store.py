@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from opalesce.errors import InputError, StoreError
-from opalesce.runs.bounded import read_json
+from opalesce.runs.bounded import read_json, real
 
 MAX_CELL = 10_000_000  # bytes of the results of one module at one checkpoint
 
@@ -79,7 +79,7 @@ class Store:
 
     def _home(self, fingerprint: str) -> Path:
         home = self.folder / "cells" / fingerprint
-        if home.resolve() != self.folder.resolve() / "cells" / fingerprint:
+        if real(home) != real(self.folder) / "cells" / fingerprint:
             raise StoreError(
                 "a folder of the store is a link that leads out of it", got=str(home),
                 fix="remove the link, or choose another folder",

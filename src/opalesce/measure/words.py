@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from opalesce.errors import FormatError, InputError
-from opalesce.runs.bounded import read_json
+from opalesce.runs.bounded import read_json, real
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Words:
         """
         path = folder / "tokenizer.json"
         try:
-            if path.resolve().parent != folder.resolve():
+            if real(path).parent != real(folder):
                 raise ValueError("a link that leads out of its folder")
             model = read_json(path)["model"]
             ids = {str(k): int(v) for k, v in model["vocab"].items()}

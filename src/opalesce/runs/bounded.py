@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import stat
 import zlib
 from collections import Counter
@@ -19,10 +20,15 @@ MAX_DEPTH = 64  # of brackets within brackets
 MAX_TEXT = 2_000_000_000  # bytes of a log, unpacked
 MAX_LINE = 16_000_000  # bytes of one of its lines
 MAX_RATIO = 200  # unpacked by packed bytes: text gives 3 to 20, a bomb 1000
-FLOOR = 16_000_000  # unpacked bytes up to which any ratio is allowed
+FLOOR = 4_000_000  # unpacked bytes up to which any ratio is allowed
 MAX_COLUMNS = 50_000  # quantities of one log
 MAX_CELLS = 20_000_000  # cells of one table
 _DIGITS = 19  # an integer of more is read as a float, so that no later sum or format can overflow
+
+
+def real(path: Path) -> Path:
+    """Where a path leads once all its links are followed; a link to itself leads nowhere, and is no error."""
+    return Path(os.path.realpath(path))
 
 
 def read_json(path: Path, most: int = MAX_JSON) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from opalesce.errors import FormatError
 from opalesce.runs import lm_eval
+from opalesce.runs.bounded import real
 from opalesce.runs.orbax import METADATA
 from opalesce.runs.run import Checkpoint, Event, Fault, Left
 from opalesce.runs.scan_logs import finish, one
@@ -78,7 +79,7 @@ def scan(root: Path, allow_pickle: bool = False) -> Scanner:
 
 
 def _walk(root: Path, s: Scanner) -> Iterator[Path]:
-    home = root.resolve()
+    home = real(root)
     for folder, folders, names in os.walk(root, followlinks=False):
         here = Path(folder)
         if METADATA in names:
@@ -91,7 +92,7 @@ def _walk(root: Path, s: Scanner) -> Iterator[Path]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__pycache__")
         for name in sorted(n for n in names if not n.startswith(".")):
             path = here / name
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            if path.is_symlink() and not real(path).is_relative_to(home):
                 s.leave(path, "a link that leads out of this folder: not followed")
             elif not path.is_file():
                 s.leave(path, "not a regular file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from opalesce.errors import FormatError, InputError
-from opalesce.runs.bounded import parse_json, read_bytes
+from opalesce.runs.bounded import parse_json, read_bytes, real
 
 INDEX = "model.safetensors.index.json"
 MAX_INDEX = 100_000_000
@@ -25,9 +25,9 @@ def shards_of(index: Path) -> tuple[Path, ...]:
     except InputError as error:
         raise FormatError(error.what, expected=error.expected, got=error.got) from error
     names = shard_names(raw, str(index))
-    home = index.parent.resolve()
+    home = real(index.parent)
     for name in names:
-        if (home / name).resolve().parent != home:
+        if real(home / name).parent != home:
             raise _outside(str(index), name)
     return tuple(index.parent / name for name in names)
 
