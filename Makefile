@@ -44,6 +44,8 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pythia_forecast
 	$(BIN)/python -m benchmarks.grammar --out validation/grammar
 	$(BIN)/python -m benchmarks.hops --out validation/hops
+	$(PIP) install -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m benchmarks.fuzz --inputs 1000000
 
 bench: $(VENV)/.base
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
