@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from opalesce.transitions.result import Trial
 
 FINDINGS = 1  # exit code
+LEVELS = {
+    "high": ("fault",),
+    "fault": ("fault",),
+    "medium": ("fault", "warning"),
+    "warning": ("fault", "warning"),
+    "low": ("fault", "warning", "note"),
+    "note": ("fault", "warning", "note"),
+}
 
 
 def check(
     runs: Many,
     full: Annotated[bool, typer.Option("--full", help="Stream every byte.")] = False,
+    fail_on: Annotated[
+        str, typer.Option("--fail-on", help="Exit 1 from: high (faults), medium (warnings), low (notes).")
+    ] = "medium",
     allow_pickle: Pickle = False,
     as_json: AsJson = False,
 ) -> None:
@@ -32,6 +43,7 @@ def check(
 
     from opalesce.runs.check import check as doctor
 
+    need(fail_on in LEVELS, "no such level", f"one of {', '.join(LEVELS)}", fail_on)
     opened = [open_said(r, allow_pickle) for r in runs]
     with Progress() as progress:
         findings = doctor(
@@ -47,7 +59,7 @@ def check(
         )
     else:
         _show(findings)
-    raise typer.Exit(_code(findings))
+    raise typer.Exit(_code(findings, LEVELS[fail_on]))
 
 
 def measure(
@@ -212,8 +224,8 @@ def _show(findings: Sequence[Finding]) -> None:
     say(", ".join(f"{n} {s}{'s' * (n != 1)}" for s, n in count.items()))
 
 
-def _code(findings: Sequence[Finding]) -> int:
-    return FINDINGS if any(f.severity != "note" for f in findings) else 0
+def _code(findings: Sequence[Finding], grave: tuple[str, ...] = ("fault", "warning")) -> int:
+    return FINDINGS if any(f.severity in grave for f in findings) else 0
 
 
 def _finish(held: Trial, path: Path, as_json: bool) -> None:

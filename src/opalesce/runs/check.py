@@ -86,6 +86,8 @@ def check(
     list of Finding
         Empty for a sound run. Broken files are findings, never exceptions.
     """
+    from opalesce.runs.check_evals import check_evals
+    from opalesce.runs.check_model import check_model
     from opalesce.runs.check_pairs import check_pair
     from opalesce.runs.check_series import check_series
     from opalesce.runs.check_shards import check_shards
@@ -96,7 +98,8 @@ def check(
     for r in (run, *others):
         looks, bad = look(r, full, progress)
         seen.append(looks)
-        found += bad + check_weights(r, looks) + check_shards(r, looks) + check_series(r)
+        found += bad + check_weights(r, looks) + check_model(r, looks) + check_shards(r, looks)
+        found += check_series(r) + check_evals(r)
     runs = (run, *others)
     for i, j in combinations(range(len(runs)), 2):
         found += check_pair(runs[i], runs[j], seen[i], seen[j], len(runs))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opalesce.runs.check import Finding
-from opalesce.runs.continuity import EXCURSION, MOST, SWAP, copies, misplaced, swaps
+from opalesce.runs.continuity import EXCURSION, MOST, SWAP, copies, misplaced, rotated, swaps
 
 
 def order_findings(
@@ -26,6 +26,17 @@ def order_findings(
     """
     found: list[Finding] = []
     alive = list(range(len(d)))
+    place = rotated(d)
+    if place is not None:
+        cut = steps[place]
+        return [
+            Finding("head and tail exchanged", "fault", run, files[0], "", cut, tuple(steps),
+                    f"{what} whose first and last states are the farthest apart",
+                    f"the {what} from step {cut:g} on go before those that stand first: the last and the "
+                    "first state are neighbours",
+                    "the steps in the names are wrong: a run was cut and its parts exchanged",
+                    f"one jump at step {cut:g}")
+        ]  # fmt: skip
     for odd, original in copies(d):
         if odd not in alive:
             continue

@@ -21,6 +21,7 @@ FIT = 0.95  # a state that moves to an end must come at least so much nearer to 
 # Two states are one when they are closer than this share of the steps of the path around them.
 COPY = 0.2
 WINDOW = 300  # in longer runs only exchanges within so many places are tried
+APART = 3.0  # the edge where exchanged parts of a series meet is so many times the median edge
 MOST = 10  # more swaps than this, and the run has no order to restore
 
 
@@ -145,3 +146,19 @@ def _ratio(d: NDArray[np.float64], order: NDArray[np.intp], i: int, j: int) -> f
             if np.mean(new) > FIT * np.mean(old):
                 return 1.0
     return float(after / before)
+
+
+def rotated(d: NDArray[np.float64], limit: float = APART) -> int | None:
+    """The place at which a series was cut and its parts exchanged, or None.
+
+    Its first and last states are then neighbours: nearer than half of the one long edge where the parts meet,
+    which is at least `limit` times the median edge. Along an honest path the ends are far apart.
+    """
+    n = len(d)
+    if n < 6:
+        return None
+    edges = np.array([d[i, i + 1] for i in range(n - 1)])
+    k = int(np.argmax(edges))
+    if edges[k] >= limit * float(np.median(edges)) and d[n - 1, 0] <= 0.5 * edges[k] and 1 <= k < n - 2:
+        return k + 1
+    return None

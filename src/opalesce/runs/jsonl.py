@@ -8,6 +8,7 @@ from typing import Any
 
 from opalesce.errors import FormatError
 from opalesce.runs.bounded import MAX_COLUMNS, Room, lines, parse_json
+from opalesce.runs.clock import clock_faults
 from opalesce.runs.run import Event, Fault
 from opalesce.runs.series import AXES, Parsed, axis_column, axis_name, build, is_quantity
 
@@ -101,6 +102,7 @@ def from_rows(
         faults.append(
             Fault("malformed line", source, f"{len(rows) - used} of {len(rows)} rows have no {column}")
         )
+    faults = faults + clock_faults(rows, column, source)
     curves, more = build(columns, source, used)
     return Parsed(curves, axis_name(column), faults + more, config or {}, events, also)
 
