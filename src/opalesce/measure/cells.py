@@ -96,7 +96,10 @@ def known(task: Task, module: Module, items: tuple[Observable, ...]) -> dict[str
     if task.store is None:
         return {}
     stored = task.store.read(task.fingerprint, module.name)
-    return {name: stored[k] for name, k in keys(task, module, items).items() if k in stored}
+    at, vectors = keys(task, module, items), {item.name for item in items if item.dim}
+    found = {name: stored[k] for name, k in at.items() if k in stored}
+    # a list where one number belongs is nothing that was measured here
+    return {n: r for n, r in found.items() if n in vectors or not isinstance(r.value, tuple)}
 
 
 def _cell(
