@@ -22,46 +22,50 @@ def check_evals(run: Run) -> list[Finding]:
 
 
 def _impossible(run: Run) -> list[Finding]:
-    found = []
+    groups: dict[tuple[str, tuple[float, ...]], list[Curve]] = {}
     for c in run.curves.values():
-        y = np.where(np.isfinite(c.y), c.y, 0.5)
+        y = c.y[np.isfinite(c.y)]
         if _RATE.search(c.name):
-            bad, limits = (y < 0) | (y > 1), "a share between 0 and 1"
-            if np.mean(bad) > 0.5 and np.nanmax(c.y) <= 100 and np.nanmin(c.y) >= 0:
-                limits = "a share between 0 and 1 (these look like percent)"
-        elif _PERPLEXITY.search(c.name) and "log" not in c.name:
-            bad, limits = np.where(np.isfinite(c.y), c.y, 1.0) < 1, "a perplexity of at least 1"
+            bad, limits = (c.y < 0) | (c.y > 1), "a share between 0 and 1"
+            if y.size and y.min() >= 0 and y.max() <= 100:
+                limits += " (percent are no shares)"
+        elif _PERPLEXITY.search(c.name):
+            bad, limits = c.y < 1, "a perplexity of at least 1"
         elif _LOSS.search(c.name):
-            bad, limits = np.where(np.isfinite(c.y), c.y, 0.0) < 0, "a loss of at least 0"
+            bad, limits = c.y < 0, "a loss of at least 0"
         else:
             continue
         if bad.any():
-            x = tuple(c.x[bad].tolist())
-            found.append(
-                Finding("impossible value", "fault", run.name, c.source, "", x[0], x, limits,
-                        f"{c.name} is {c.y[bad][0]:.4g} at {x[0]:g} ({len(x)} of {c.y.size} values)",
-                        "find out what was logged under this name; leave these steps out",
-                        "a jump to a value that was never measured")
-            )  # fmt: skip
-    return found
+            groups.setdefault((limits, tuple(c.x[bad].tolist())), []).append(c)
+    return [
+        Finding("impossible value", "fault", run.name, curves[0].source, "", x[0], x, limits,
+                f"{curves[0].name} is {float(curves[0].y[curves[0].x == x[0]][0]):.4g} at {x[0]:g}"
+                f"{_more(curves, x)}",
+                "find out what was logged under this name; leave these steps out",
+                "a jump to a value that was never measured")
+        for (limits, x), curves in groups.items()
+    ]  # fmt: skip
+
+
+def _more(curves: list[Curve], x: tuple[float, ...]) -> str:
+    return f" (in {len(curves)} curves, at {len(x)} steps)" if len(curves) > 1 or len(x) > 1 else ""
 
 
 def _errors(run: Run) -> list[Finding]:
     """Standard errors of 0 beside scores inside (0, 1): how many items stand behind them is lost."""
-    found = []
+    groups: dict[tuple[float, ...], list[Curve]] = {}
     for c in run.curves.values():
-        if c.stderr is None or not _RATE.search(c.name):
-            continue
-        lost = (c.stderr == 0) & (c.y > 0) & (c.y < 1)
-        if lost.any():
-            x = tuple(c.x[lost].tolist())
-            found.append(
-                Finding("lost standard error", "warning", run.name, c.source, "", x[0], x,
-                        "an error above 0 of a score between 0 and 1", f"0 for {c.name} at {len(x)} steps",
-                        "evaluate again with errors, or leave them out: they are taken for certainty",
-                        "noise that counts as a change")
-            )  # fmt: skip
-    return found
+        if c.stderr is not None and _RATE.search(c.name):
+            lost = (c.stderr == 0) & (c.y > 0) & (c.y < 1)
+            if lost.any():
+                groups.setdefault(tuple(c.x[lost].tolist()), []).append(c)
+    return [
+        Finding("lost standard error", "warning", run.name, curves[0].source, "", x[0], x,
+                "an error above 0 of a score between 0 and 1", f"0 for {curves[0].name}{_more(curves, x)}",
+                "evaluate again with errors, or leave them out: they are taken for certainty",
+                "noise that counts as a change")
+        for x, curves in groups.items()
+    ]  # fmt: skip
 
 
 def _together(run: Run) -> list[Finding]:

@@ -21,6 +21,7 @@ FIT = 0.95  # a state that moves to an end must come at least so much nearer to 
 # Two states are one when they are closer than this share of the steps of the path around them.
 COPY = 0.2
 WINDOW = 300  # in longer runs only exchanges within so many places are tried
+OUTSIDE = 1.6  # a state that is exchanged lies at most so far outside the path at its new place
 APART = 3.0  # the edge where exchanged parts of a series meet is so many times the median edge
 MOST = 10  # more swaps than this, and the run has no order to restore
 
@@ -145,6 +146,12 @@ def _ratio(d: NDArray[np.float64], order: NDArray[np.intp], i: int, j: int) -> f
             new = [d[order[now], place(k)] for k in (then - 1, then + 1) if 0 <= k < n]
             if np.mean(new) > FIT * np.mean(old):
                 return 1.0
+    # a state at home nowhere shortens it too, where it makes way for another: it must fit as well
+    for now, then in ((i, j), (j, i)):
+        if 0 < then < n - 1:
+            state, left, right = int(order[now]), place(then - 1), place(then + 1)
+            if min(d[state, left], d[state, right]) > OUTSIDE * d[left, right]:
+                return 1.0
     return float(after / before)
 
 
@@ -159,6 +166,12 @@ def rotated(d: NDArray[np.float64], limit: float = APART) -> int | None:
         return None
     edges = np.array([d[i, i + 1] for i in range(n - 1)])
     k = int(np.argmax(edges))
-    if edges[k] >= limit * float(np.median(edges)) and d[n - 1, 0] <= 0.5 * edges[k] and 1 <= k < n - 2:
+    alone = float(np.partition(edges, -2)[-2]) <= 0.6 * edges[k]  # one strange state makes two long edges
+    if (
+        alone
+        and edges[k] >= limit * float(np.median(edges))
+        and d[n - 1, 0] <= 0.5 * edges[k]
+        and 1 <= k < n - 2
+    ):
         return k + 1
     return None
