@@ -42,6 +42,9 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.vision
 	$(BIN)/python -m benchmarks.simulated_curves
 	$(BIN)/python -m benchmarks.pythia_forecast
+	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m benchmarks.plan_check
+	$(BIN)/python -m benchmarks.big_checkpoint
 	$(BIN)/python -m benchmarks.grammar --out validation/grammar
 	$(BIN)/python -m benchmarks.hops --out validation/hops
 	$(PIP) install -c constraints.txt -e '.[fuzz]'
