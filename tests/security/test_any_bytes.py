@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,9 +20,11 @@ from hypothesis import strategies as st
 
 from benchmarks.fuzz import escaped_page, escaped_text
 from opalesce.errors import FormatError, OpalesceError
+from opalesce.runs import bounded
 from opalesce.runs.csv import read_csv
 from opalesce.runs.header import parse_header
 from opalesce.runs.jsonl import read_jsonl
+from opalesce.runs.safetensors import checkpoint, write
 from opalesce.runs.shards import shard_names
 
 QUIET = list(HealthCheck)
@@ -145,3 +150,54 @@ def test_sides_that_no_array_has(content: dict[str, Any], says: str) -> None:
     raw = json.dumps(content).encode()
     with pytest.raises(FormatError, match=says):
         parse_header(raw, 12 + len(raw))
+
+
+def test_limits_of_size_and_depth(tmp_path: Path) -> None:
+    path = tmp_path / "big.json"
+    path.write_bytes(b"[" + b" " * 100 + b"]")
+    with pytest.raises(FormatError, match="too large"):
+        bounded.read_json(path, 50)
+    assert bounded.read_json(path, 102) == []
+    with pytest.raises(FormatError, match="too large"):
+        bounded.read_bytes(Path("/dev/zero"), 1000)
+    deep = bounded.MAX_DEPTH
+    assert bounded.parse_json("[" * deep + "]" * deep, "x")
+    with pytest.raises(FormatError, match="nested too deeply"):
+        bounded.parse_json("[" * (deep + 2) + "]" * (deep + 2), "x")
+    with pytest.raises(FormatError, match="too many values"):
+        bounded.parse_json(b"[" + b"1," * bounded.MAX_VALUES + b"1]", "x")
+    with pytest.raises(FormatError, match="names a key twice"):
+        bounded.parse_json('{"a": 1, "b": 2, "a": 3}', "x", unique=True)
+    assert bounded.parse_json("[" + "9" * 400 + "]", "x") == [math.inf]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("wide.csv", b"step," + b"a," * bounded.MAX_COLUMNS, "too large a table"),
+        ("line.csv", b"step,loss\n" + b" " * (bounded.MAX_LINE + 1), "a line is too long"),
+        ("bomb.csv.gz", gzip.compress(b"step,loss\n" + b"1,1\n" * 5_000_000), "too large once unpacked"),
+    ],
+)
+def test_limits_of_tables(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError, match=says):
+        read_csv(tmp_path / name)
+
+
+def test_a_configuration_beyond_its_weights_makes_no_model(tmp_path: Path) -> None:
+    from opalesce.measure import decoder
+
+    path = write(tmp_path / "model.safetensors", {"model.embed_tokens.weight": np.ones((4, 8), np.float32)})
+    sizes = dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size"), 10**9)
+    config = {**sizes, "num_hidden_layers": 10**9, "num_attention_heads": 1}
+    with pytest.raises(FormatError, match="a larger model than these weights"):
+        decoder.from_checkpoint(checkpoint(path, 0), config)
+    for key, odd in (
+        ("num_hidden_layers", "x"),
+        ("hidden_size", True),
+        ("rope_theta", "a"),
+        ("head_dim", [1]),
+    ):
+        with pytest.raises(FormatError):
+            decoder.sizes_of({**config, key: odd})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import stat
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ def read_json(path: Path, most: int = MAX_JSON) -> Any:
     Raises
     ------
     InputError
-        The file cannot be read, or is no regular file.
+        The file cannot be read.
     FormatError
         See `parse_json`; or the file is too large.
     """
@@ -45,7 +44,7 @@ def read_json(path: Path, most: int = MAX_JSON) -> Any:
 
 
 def read_bytes(path: Path, most: int = MAX_JSON) -> bytes:
-    """All bytes of a regular file of at most `most` bytes.
+    """All bytes of a file of at most `most` bytes; of a pipe or a device no more are taken.
 
     Raises
     ------
@@ -53,15 +52,13 @@ def read_bytes(path: Path, most: int = MAX_JSON) -> bytes:
         See `read_json`.
     """
     try:
-        seen = path.stat()
-        if not stat.S_ISREG(seen.st_mode):  # a pipe or a device has no end
-            raise InputError(f"{path}: cannot be read", expected="a regular file")
-        if seen.st_size > most:
-            raise FormatError(f"{path}: too large", expected=f"at most {most} bytes", got=str(seen.st_size))
         with path.open("rb") as file:
-            return file.read(most)
+            raw = file.read(most + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read", got=error.strerror or type(error).__name__) from error
+    if len(raw) > most:
+        raise FormatError(f"{path}: too large", expected=f"at most {most} bytes", got="more")
+    return raw
 
 
 def parse_json(raw: bytes | str, place: str, unique: bool = False) -> Any:
