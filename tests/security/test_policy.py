@@ -15,7 +15,9 @@ def test_limits_are_those_of_the_code() -> None:
     rows = ROW.findall((ROOT / "SECURITY.md").read_text("utf-8"))
     assert len(rows) > 25
     for said, module, name in rows:
-        assert int(said.replace(",", "")) == getattr(importlib.import_module(f"opalesce.{module}"), name), name
+        assert int(said.replace(",", "")) == getattr(importlib.import_module(f"opalesce.{module}"), name), (
+            name
+        )
 
 
 def test_no_limit_is_missing() -> None:
