@@ -81,7 +81,7 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
         quiet = [
-            found(open_run(clean_run(Path(home) / f"clean{seed}", seed=200 + seed)).check())
+            found(open_run(clean_run(Path(home) / f"clean{seed}", seed=300 + seed)).check())
             for seed in range(CLEAN)
         ]
     lines = [

@@ -16,6 +16,8 @@ from opalesce.runs.spacing import spacing
 ENOUGH = 8  # curves that make one step of evaluations recognisable
 # evaluations are noisy, and late ones differ by little else: wider limits than for weights
 EVAL_EXCURSION, EVAL_SWAP = 1.6, 0.72
+# the detour of three independent rows of m noisy numbers exceeds exp(4.2 / sqrt(m)) once in 1e5 (m >= 12)
+NOISE = 4.2
 
 
 def check_series(run: Run) -> list[Finding]:
@@ -167,8 +169,9 @@ def _evaluations(run: Run) -> list[Finding]:
         )  # fmt: skip
     keep = [i for i in range(x.size) if i not in drop]
     files = [source] * len(keep)
+    outside = max(EVAL_EXCURSION, float(np.exp(NOISE / np.sqrt(y.shape[1]))))
     return found + order_findings(
-        run.name, d[np.ix_(keep, keep)], x[keep].tolist(), files, "evaluations", EVAL_EXCURSION, EVAL_SWAP
+        run.name, d[np.ix_(keep, keep)], x[keep].tolist(), files, "evaluations", outside, EVAL_SWAP
     )
 
 
