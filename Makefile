@@ -44,7 +44,7 @@ validate: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pythia_forecast
 	$(BIN)/python -m benchmarks.faults
 	$(BIN)/python -m benchmarks.plan_check
-	$(BIN)/python -m benchmarks.big_checkpoint
+	$(BIN)/python -m benchmarks.sharded
 	$(BIN)/python -m benchmarks.grammar --out validation/grammar
 	$(BIN)/python -m benchmarks.hops --out validation/hops
 	$(PIP) install -c constraints.txt -e '.[fuzz]'
