@@ -25,7 +25,7 @@ def figures(
     need(style in ("paper", "talk"), "no such style", "paper or talk", style)
     document = read_report(report)
     folder(out)
-    written = draw(document, out, style, names(formats) or ())  # type: ignore[arg-type]
+    written = draw(document, out, "talk" if style == "talk" else "paper", names(formats) or ())
     if as_json:
         return print_json({"schema": "opalesce.paper/1", "files": [str(p) for p in written]})
     for path in written:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +48,17 @@ def _take(module: Module, checkpoint: Checkpoint, name: str) -> NDArray[Any]:
 class _Past(History):
     """A history that holds one of its pasts at a time: three states of a large tensor need not fit."""
 
+    _sources: tuple[Module, Checkpoint | None, Checkpoint | None]
+
     def __init__(
         self, weight: NDArray[Any], module: Module, first: Checkpoint | None, before: Checkpoint | None
     ) -> None:
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "_sources", (module, first, before))
 
-    def _read(self, which: int) -> NDArray[Any] | None:
-        module, checkpoint = self._sources[0], self._sources[which]  # type: ignore[attr-defined]
+    def _read(self, which: Literal[1, 2]) -> NDArray[Any] | None:
+        module = self._sources[0]
+        checkpoint = self._sources[which]
         if checkpoint is None:
             return None
         return _stack([as_matrix(_take(module, checkpoint, name)) for name in module.tensors])

@@ -32,8 +32,8 @@ def graph_thickness(graph: WeightGraph, degree: float = 4.0, closed: float = 0.1
     InputError
         From `WeightGraph`.
     """
+    from opalesce.theory.percolation.strongest import strongest
     from opalesce.theory.percolation.thickness import graph_thickness as thickness
-    from opalesce.theory.percolation.weighted import strongest
 
     curve, (rows, columns) = graph.curve, graph.shape
     keep = min(round(degree * np.sqrt(graph.weight.size)), graph.weight.size)

@@ -15,7 +15,7 @@ from opalesce.runs.run import Checkpoint, Run, TensorInfo
 
 PARTS = (8, 4, 2)  # tensor-parallel slices that are tried
 ROWS, LEAST = 8, 256  # rows that are compared, and entries that they must have
-CLONE = 0.5  # correlation of every slice with the first: independent entries have sd n^(-1/2), at most 1/16
+CLONE = 0.5  # difference of two correlations: of independent entries it has sd (2/n)^(1/2), at most 0.09
 _OPTIMIZER = re.compile(
     r"exp_avg(?:_sq)?\b|momentum_buffer|\bmax_exp_avg_sq|(?:^|[./])(?:mu|nu|m|v)[./]|adam_[mv]\b"
 )
@@ -61,7 +61,7 @@ def _clones(run: Run, k: Look, infos: Mapping[str, TensorInfo]) -> list[Finding]
             found.setdefault(hit, []).append(name)
     return [
         Finding("cloned slices", "fault", run.name, k.file, sorted(names)[0], k.step, (k.step,),
-                f"slices that differ (|r| below {CLONE} on {LEAST} entries or more; chance < 1e-15)",
+                f"slices that differ (r less than {CLONE} above that with other rows)",
                 f"{len(names)} matrices are {parts} copies side by side along side {side}: "
                 f"{', '.join(sorted(names)[:3])}",
                 "ranks of tensor parallelism shared a seed: the run has fewer neurons than it seems",
@@ -71,21 +71,19 @@ def _clones(run: Run, k: Look, infos: Mapping[str, TensorInfo]) -> list[Finding]
 
 
 def cloned(checkpoint: Checkpoint, name: str, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """(side, number of slices) where all slices of a matrix along a side correlate above `CLONE`, or None.
+    """(side, number of slices) where all slices of a matrix along a side are alike, or None.
 
     Some rows and their counterparts are compared; the largest number of slices counts.
     """
     rows, columns = shape
+    across = _rows(checkpoint, name, np.linspace(0, rows - 1, min(ROWS, rows)).astype(int))
     for parts in PARTS:
-        if rows % parts == 0 and columns * min(ROWS, rows // parts) >= LEAST:
-            some = np.linspace(0, rows // parts - 1, min(ROWS, rows // parts)).astype(int)
-            slices = [_rows(checkpoint, name, some + i * (rows // parts)) for i in range(parts)]
-            if _alike(slices):
-                return 0, parts
-        if columns % parts == 0 and min(ROWS, rows) * (columns // parts) >= LEAST:
-            some = np.linspace(0, rows - 1, min(ROWS, rows)).astype(int)
-            if _alike(np.split(_rows(checkpoint, name, some), parts, axis=1)):
-                return 1, parts
+        some = np.linspace(0, rows // parts - 1, min(ROWS, rows // parts)).astype(int)
+        starts = range(0, rows, rows // parts) if rows % parts == 0 and columns * some.size >= LEAST else ()
+        if starts and _alike([_rows(checkpoint, name, some + start) for start in starts]):
+            return 0, parts
+        if columns % parts == 0 and across.size // parts >= LEAST and _alike(np.split(across, parts, axis=1)):
+            return 1, parts
     return None
 
 
@@ -95,10 +93,18 @@ def _rows(checkpoint: Checkpoint, name: str, index: NDArray[np.int_]) -> NDArray
 
 
 def _alike(slices: Sequence[NDArray[np.float64]]) -> bool:
-    first = slices[0].ravel()
-    if not all(np.isfinite(s).all() and s.std() > 0 for s in slices):
+    """Whether each slice correlates with the first row by row, by more than `CLONE` beyond other rows.
+
+    Rows of trained embeddings share a direction: they correlate with every row, not with their counterpart.
+    """
+    first = slices[0]
+    if len(first) < 2 or not all(np.isfinite(s).all() and s.std() > 0 for s in slices):
         return False
-    return all(float(np.corrcoef(first, s.ravel())[0, 1]) > CLONE for s in slices[1:])
+
+    def correlation(s: NDArray[np.float64]) -> float:
+        return float(np.corrcoef(first.ravel(), s.ravel())[0, 1])
+
+    return all(correlation(s) - correlation(np.roll(s, 1, axis=0)) > CLONE for s in slices[1:])
 
 
 def _config(run: Run, k: Look, infos: Mapping[str, TensorInfo]) -> list[Finding]:

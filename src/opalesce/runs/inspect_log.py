@@ -10,8 +10,8 @@ from typing import Any
 from opalesce.errors import FormatError
 from opalesce.runs.archive import Archive
 from opalesce.runs.bounded import parse_json
-from opalesce.runs.lm_eval import EvalFile, is_score
-from opalesce.runs.steps import parse_path, parse_step
+from opalesce.runs.lm_eval import EvalFile, is_score, step_of
+from opalesce.runs.steps import parse_step
 
 _ERRORS = ("stderr", "std_err", "bootstrap_stderr")
 _NO_SCORES = {*_ERRORS, "std", "var"}
@@ -57,15 +57,13 @@ def read_log(content: object, path: Path, root: Path) -> EvalFile:
         raise FormatError(f"{path}: an evaluation that did not finish", expected="status success", got=status)
     said, results = content["eval"], content.get("results")
     model, step = _identity(said)
-    if step is None:
-        tag = parse_path(path, root)
-        step = tag.step if tag else None
-    if step is None:
-        raise FormatError(
-            f"{path}: an evaluation without a step",
-            expected="stepN in the name of the model, file or folder",
-            got=str(said["model"])[:80], fix="inspect eval ... --metadata step=N",
-        )  # fmt: skip
+    step = step_of(
+        path,
+        root,
+        step,
+        "stepN in the name of the model, file or folder",
+        "inspect eval ... --metadata step=N",
+    )
     values = _values(str(said["task"]).rsplit("/", 1)[-1], results if isinstance(results, dict) else {})
     if not values:
         raise FormatError(f"{path}: an evaluation without scores", expected="results with metrics")

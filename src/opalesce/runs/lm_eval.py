@@ -69,17 +69,28 @@ def read_file(content: Mapping[str, Any], path: Path, root: Path) -> EvalFile:
     config = content.get("config")
     config = config if isinstance(config, dict) else {}
     model, step = _identity(content, config)
+    step = step_of(
+        path, root, step, "revision=stepN in model_args, or stepN in the file's or a folder's name",
+        f"rename it to step<N>_{path.name}",
+    )  # fmt: skip
+    shots = _shots(content, config)
+    return EvalFile(path, step, model, shots, _values(content))
+
+
+def step_of(path: Path, root: Path, step: float | None, expected: str, fix: str) -> float:
+    """The step that a result file states, else that of its name or folder.
+
+    Raises
+    ------
+    FormatError
+        None is stated anywhere.
+    """
     if step is None:
         tag = parse_path(path, root)
         step = tag.step if tag else None
     if step is None:
-        raise FormatError(
-            f"{path}: an evaluation without a step",
-            expected="revision=stepN in model_args, or stepN in the file's or a folder's name",
-            fix=f"rename it to step<N>_{path.name}",
-        )
-    shots = _shots(content, config)
-    return EvalFile(path, step, model, shots, _values(content))
+        raise FormatError(f"{path}: an evaluation without a step", expected=expected, fix=fix)
+    return step
 
 
 def _identity(content: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[str, float | None]:
