@@ -53,6 +53,7 @@ def readers(folder: Path) -> dict[str, Target]:
 
         return call
 
+    folder.mkdir(parents=True)
     sound = samples(folder)
     out: dict[str, Target] = {}
     for name, read in READERS.items():
@@ -125,7 +126,7 @@ def escaped_text(data: bytes) -> None:
     assert all(c.isprintable() or c in "\n\t" for c in printable(text)), ascii(text)
 
 
-def one(name: str, inputs: int, seconds: int, note: Path) -> None:
+def one(name: str, inputs: int, seconds: int, note: Path, home: Path) -> None:
     """Fuzz one target in this process, which atheris ends. `note` is written after every 1000 inputs."""
     import atheris
 
@@ -133,8 +134,6 @@ def one(name: str, inputs: int, seconds: int, note: Path) -> None:
         from opalesce.errors import OpalesceError
         from opalesce.runs import scan  # noqa: F401  every reader, instrumented
 
-    memory = Path("/dev/shm")  # a disk takes five times as long as most readers
-    home = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if memory.is_dir() else None))
     call, seeds = readers(home)[name]
     corpus = home / "corpus"
     corpus.mkdir()
@@ -164,12 +163,11 @@ def one(name: str, inputs: int, seconds: int, note: Path) -> None:
         if seen["inputs"] % 1000 == 0 or seen["inputs"] == inputs:
             _write(note, seen)
 
-    words = [sys.argv[0], f"-runs={inputs}", f"-max_len={LONGEST}", "-rss_limit_mb=4096", "-timeout=30"]
-    words += [
-        f"-artifact_prefix={note.parent}/",
-        *([f"-max_total_time={seconds}"] if seconds else []),
-        str(corpus),
-    ]
+    # instrumented code keeps about 4 kB an input, the same code as it is nothing (replayed): hence the limit;
+    # sound files stay in the corpus even where a parser is one regular expression, without branches to count
+    words = [sys.argv[0], f"-runs={inputs}", f"-max_len={LONGEST}", "-rss_limit_mb=10240", "-timeout=30"]
+    words += ["-malloc_limit_mb=1024", "-keep_seed=1", f"-artifact_prefix={note.parent}/"]
+    words += [*([f"-max_total_time={seconds}"] if seconds else []), str(corpus)]
     atheris.Setup(words, target)
     atheris.Fuzz()
 
@@ -231,6 +229,7 @@ def main() -> int:
     words.add_argument("--targets", default="", help="a part of their names")
     words.add_argument("--notes", type=Path, default=ROOT / "validation" / "fuzz")
     words.add_argument("--one", default="", help=argparse.SUPPRESS)
+    words.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     asked = words.parse_args()
     try:
         import atheris  # noqa: F401
@@ -239,34 +238,40 @@ def main() -> int:
         return 2
     asked.notes.mkdir(parents=True, exist_ok=True)
     if asked.one:
-        one(asked.one, asked.inputs, asked.seconds, _note(asked.notes, asked.one))
+        one(asked.one, asked.inputs, asked.seconds, _note(asked.notes, asked.one), asked.home)
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        every = list(readers(Path(folder)))
-    names = [n for n in every if asked.targets in n]
-    running: dict[str, subprocess.Popen[bytes]] = {}
-    for name in names:
-        while len(running) >= asked.jobs:
-            running = {n: p for n, p in running.items() if p.poll() is None}
-            time.sleep(0.2)
-        _note(asked.notes, name).unlink(missing_ok=True)
-        more = ["--inputs", str(asked.inputs), "--seconds", str(asked.seconds), "--notes", str(asked.notes)]
-        log = _note(asked.notes, name).with_suffix(".log").open("wb")
-        running[name] = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fuzz", "--one", name, *more], stdout=log, stderr=log, cwd=ROOT
-        )
-    for process in running.values():
-        process.wait()
+    memory = Path("/dev/shm")  # a disk takes five times as long as most readers
+    with tempfile.TemporaryDirectory(prefix="fuzz-", dir=memory if memory.is_dir() else None) as folder:
+        every = list(readers(Path(folder) / "list"))
+        names = [n for n in every if asked.targets in n]
+        ended = _children(names, asked, Path(folder))
     found = {
         n: json.loads(_note(asked.notes, n).read_text()) for n in every if _note(asked.notes, n).exists()
     }
     OUT.write_text(table(found, asked.inputs), "utf-8")
-    bad = {n: s["crash"] for n, s in found.items() if "crash" in s} | {
-        n: "none ran" for n in names if n not in found
-    }
+    bad = {n: f"the process ended with status {code}, see its log" for n, code in ended.items() if code}
+    bad |= {n: "none ran" for n in names if n not in found}
+    bad |= {n: s["crash"] for n, s in found.items() if "crash" in s}
     for name, why in bad.items():
         print(f"{name}: {why}", file=sys.stderr)
     return int(bool(bad))
+
+
+def _children(names: list[str], asked: argparse.Namespace, folder: Path) -> dict[str, int]:
+    """Exit status of a process for each target, `asked.jobs` at a time."""
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    for i, name in enumerate(names):
+        while sum(p.poll() is None for p in running.values()) >= asked.jobs:
+            time.sleep(0.2)
+        note = _note(asked.notes, name)
+        note.unlink(missing_ok=True)
+        more = ["--inputs", str(asked.inputs), "--seconds", str(asked.seconds), "--notes", str(asked.notes)]
+        more += ["--one", name, "--home", str(folder / str(i))]
+        with note.with_suffix(".log").open("wb") as log:
+            running[name] = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.fuzz", *more], stdout=log, stderr=log, cwd=ROOT
+            )
+    return {name: process.wait() for name, process in running.items()}
 
 
 def _note(folder: Path, name: str) -> Path:
