@@ -214,7 +214,8 @@ def table(found: Mapping[str, Mapping[str, Any]], asked: int) -> str:
 Parsers of what strangers wrote, and writers of names that strangers chose, under coverage-guided fuzzing
 (atheris): each target in a process of its own, from sound files, inputs of at most {LONGEST} bytes,
 {SECONDS:g} s of the processor an input. A crash is any error but the documented one (`OpalesceError`), a name
-that gets out of its place, or an input that takes longer. Asked for: {asked:,} inputs a target.
+that gets out of its place, an input that takes longer, or a process that ends otherwise (memory included).
+Asked for: {asked:,} inputs a target.
 {said}
 
 {markdown(head, rows)}
