@@ -74,8 +74,8 @@ PUBLIC = {
         "theory.random_matrix:bbp_rectangular",
     ),
     "Neurons, graphs and series": (
-        "observables.multifractal:Neurons",
-        "observables.multifractal:paper_spectra",
+        "observables.neurons:Neurons",
+        "observables.neurons:paper_spectra",
         "theory.multifractal.neurons:paper_exponents",
         "theory.multifractal.neurons:ScaleFree",
         "theory.multifractal.neurons:neuron_dimensions",

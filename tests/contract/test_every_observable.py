@@ -19,7 +19,7 @@ from opalesce.observables import registry
 from opalesce.observables.attention import Attention
 from opalesce.observables.circuits import Circuit
 from opalesce.observables.moments import Moments
-from opalesce.observables.multifractal import Neurons
+from opalesce.observables.neurons import Neurons
 from opalesce.observables.norms import History
 from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.registry import VIEWS, Observable

@@ -14,7 +14,7 @@ from opalesce.measure.cut import cuts
 from opalesce.measure.plan import modules
 from opalesce.measure.roles import role_of
 from opalesce.measure.views import Views
-from opalesce.observables.multifractal import Neurons, paper_spectra, sampled
+from opalesce.observables.neurons import Neurons, paper_spectra, sampled
 from opalesce.runs.run import TensorInfo
 from opalesce.runs.safetensors import SafetensorsCheckpoint, write
 

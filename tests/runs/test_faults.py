@@ -80,8 +80,7 @@ def test_independent_matrices_are_no_clones(tmp_path: Path):
     tensors = {f"n{i}": rng.normal(size=(64, 32)) for i in range(1500)}
     tensors |= {f"t{i}": rng.standard_t(3, size=(64, 32)) for i in range(1500)}
     # trained embeddings: every row has the same strong part, so that all rows correlate at 0.9
-    shared = {f"e{i}": rng.normal(size=(64, 32)) + 3 * rng.normal(size=32) for i in range(200)}
-    tensors |= shared
+    tensors |= {f"e{i}": rng.normal(size=(64, 32)) + 3 * rng.normal(size=32) for i in range(200)}
     state = checkpoint(write(tmp_path / "x.safetensors", tensors), 0)
     assert [n for n in tensors if cloned(state, n, (64, 32))] == []
 

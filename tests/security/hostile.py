@@ -197,7 +197,8 @@ def _logs(root: Path) -> None:
 def _archives(root: Path) -> None:
     folder = root / "archives"
     folder.mkdir()
-    for name, member in (("up", "../../outside/new"), ("root", "/tmp/new"), ("dos", "..\\..\\new")):
+    outside = root.parent / "outside"
+    for name, member in (("up", "../../outside/new"), ("root", str(outside / "new")), ("dos", "..\\..\\new")):
         with zipfile.ZipFile(folder / f"{name}_step1.eval", "w") as z:
             z.writestr(member, "x")
             z.writestr("header.json", "{}")

@@ -23,7 +23,7 @@ from opalesce.measure.chain import chain, neurons
 from opalesce.measure.plan import Module, modules
 from opalesce.measure.roles import bare, inputs_first, is_input_first, role_of
 from opalesce.measure.views import Views
-from opalesce.observables.multifractal import paper_spectra
+from opalesce.observables.neurons import paper_spectra
 from opalesce.runs.run import Checkpoint, Run, TensorInfo
 from opalesce.theory.multifractal.exponents import legendre
 from opalesce.theory.multifractal.neurons import paper_exponents

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from opalesce.measure.cut import MAX_EXPERTS
 from opalesce.measure.roles import Role, inputs_first, is_input_first, role_of
-from opalesce.observables.multifractal import Link, LinkPart, Neurons
+from opalesce.observables.neurons import Link, LinkPart, Neurons
 from opalesce.runs.run import TensorInfo
 
 _STEPS: tuple[tuple[LinkPart, tuple[str, ...]], ...] = (

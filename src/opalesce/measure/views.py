@@ -16,7 +16,7 @@ from opalesce.measure.layer_views import LayerViews
 from opalesce.measure.plan import VIEWS_OF, Module
 from opalesce.measure.roles import bare
 from opalesce.observables.circuits import Circuit
-from opalesce.observables.multifractal import Neurons
+from opalesce.observables.neurons import Neurons
 from opalesce.observables.norms import History
 from opalesce.observables.percolation import WeightGraph
 from opalesce.observables.spectra import Spectrum, spectrum
