@@ -62,6 +62,27 @@ def test_a_page_of_exhibits_alone(driver: Any, tmp_path: Path) -> None:
     assert said["exhibits"][0]["plates"][0]["series"][0]["y"] == [3, 4]
 
 
+@pytest.mark.browser
+def test_words_of_a_plate_lie_apart(driver: Any, tmp_path: Path) -> None:
+    curve = Series("a", "seen", [0.01, 0.1, 1], [0.5, 0.01, 0.001])
+    marks = (Mark(0.05, "threshold"), Mark(0.08, "break"))
+    plate = Plate("one", "x", "1 - AUC", (curve,), marks, log_x=True, log_y=True)
+    page = write_exhibits([Exhibit("s", "Stairs", "caption", (plate, plate, plate, plate))], tmp_path, "t")
+    driver.get(page.as_uri())
+    assert wait(driver, DRAWN)
+
+    def boxes(words: str) -> list[tuple[float, float, str]]:
+        first = f"document.querySelector('.plate').querySelectorAll('{words}')"
+        box = "e => { const b = e.getBoundingClientRect(); return [b.left, b.right, e.textContent] }"
+        return sorted(driver.execute_script(f"return [...{first}].map({box})"))
+
+    names, title, ticks = boxes(".annotation-text"), boxes(".ytitle"), boxes(".ytick text")
+    driver.get("about:blank")
+    assert [n[2] for n in names] == ["threshold", "break"]
+    assert names[0][1] <= names[1][0]
+    assert title[0][1] <= ticks[0][0]
+
+
 def test_the_view_says_in_words_and_in_a_table_what_is_drawn() -> None:
     from dataclasses import asdict
 

@@ -20,12 +20,16 @@ function base(div, height) {
 }
 function curves(div, p) {
   const at = (x) => (p.log_x ? Math.log10(x) : x), shapes = [], notes = [];
-  p.marks.forEach((m, i) => {
+  const named = p.marks.filter((m) => m.label).map((m) => at(m.x)), seen = p.traces.flatMap((t) => t.x).map(at).filter(Number.isFinite);
+  // two names closer than a third of the axis would run into each other: they point away from each other
+  const close = named.length === 2 && Math.abs(named[1] - named[0]) < (Math.max(...seen) - Math.min(...seen)) / 3;
+  const side = (x) => (!close ? "center" : x === Math.min(...named) ? "right" : "left");
+  p.marks.forEach((m) => {
     if (m.low !== null && m.high !== null) shapes.push({ type: "rect", xref: "x", yref: "paper", x0: m.low, x1: m.high, y0: 0, y1: 1, layer: "below", fillcolor: colour("--band"), line: { width: 0 } });
     shapes.push({ type: "line", xref: "x", yref: "paper", x0: m.x, x1: m.x, y0: 0, y1: 1, layer: "below", line: { width: 1.3, dash: "dash", color: colour("--transition") } });
-    if (m.label) notes.push({ xref: "x", yref: "paper", x: at(m.x), y: 1.0, yanchor: "bottom", text: m.label, showarrow: false, font: { size: 10.5, color: colour("--transition") } });
+    if (m.label) notes.push({ xref: "x", yref: "paper", x: at(m.x), y: 1.0, yanchor: "bottom", xanchor: side(at(m.x)), text: m.label, showarrow: false, font: { size: 10.5, color: colour("--transition") } });
   });
-  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x, decades(p.traces, "x")), yaxis: Object.assign(axis(p.y, p.log_y, decades(p.traces, "y")), p.y_range ? { range: p.log_y ? p.y_range.map(Math.log10) : p.y_range } : {}) }), { displayModeBar: false, responsive: false, showTips: false });
+  Plotly.react(div, p.traces.map(painted), Object.assign(base(div, 250), { margin: { ...MARGIN, l: p.log_y ? 64 : MARGIN.l }, shapes: shapes, annotations: notes, xaxis: axis(p.x, p.log_x, decades(p.traces, "x")), yaxis: Object.assign(axis(p.y, p.log_y, decades(p.traces, "y")), p.y_range ? { range: p.log_y ? p.y_range.map(Math.log10) : p.y_range } : {}) }), { displayModeBar: false, responsive: false, showTips: false });
 }
 function picture(div, p) {
   const z = p.image, rows = z.length, cols = rows ? z[0].length : 0, canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
